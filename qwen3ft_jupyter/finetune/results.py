@@ -13,7 +13,6 @@ from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import MADE_BY, OutputFolder
-from qwen3ft_jupyter.finetune.ranks import ALONE
 from qwen3ft_jupyter.finetune.report.card import markdown
 from qwen3ft_jupyter.finetune.rules import HEAD
 from qwen3ft_jupyter.messages import size
@@ -21,14 +20,13 @@ from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from transformers import GenerationConfig
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.fit import Sharding
     from qwen3ft_jupyter.finetune.model import Trainable
-    from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.finetune.report.card import ReportCard
     from qwen3ft_jupyter.finetune.samples import SampleReport
     from qwen3ft_jupyter.loading.libraries import Tokenizer
@@ -274,12 +272,12 @@ def save_result(
     *,
     report: ReportCard | None = None,
     reporter: Reporter = SILENT,
-    ranks: Ranks = ALONE,
+    on_gathered: Callable[[], object] = lambda: None,
 ) -> None:
     """Write the adapter or the model, safetensors only, and the model card. Nothing is looked up on a network.
 
     A model is written in its base's number type: trained in float32, an 8B would take 33 GB instead of 16. `reporter`
-    is told what had to make way, and where it is. Of `ranks` this is the first; the others have been called.
+    is told what had to make way, and where it is; `on_gathered` is called when no other process is needed any more.
     """
     from qwen3ft_jupyter.finetune.compute.sharding import whole
 
@@ -289,7 +287,7 @@ def save_result(
     if config.method == "lora":
         # "auto" would ask a hub for the base model's config to compare vocabularies; ours does not change
         with whole(model):
-            ranks.from_first(lambda: None)  # they need not wait until it is written
+            on_gathered()
             model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
         _name_base(folder / "adapter_config.json", config.model)
     else:
@@ -298,7 +296,7 @@ def save_result(
         _end_turns(model.generation_config, facts.end_ids)
         model.config.use_cache = True
         with whole(model, dtype=getattr(torch, ready.base_dtype)):
-            ranks.from_first(lambda: None)
+            on_gathered()
             model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     text = card(config, outcome, facts, report).encode(errors="backslashreplace")

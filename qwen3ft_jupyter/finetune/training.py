@@ -124,7 +124,7 @@ def lead(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks = ALONE)
             samples.facts,
             report=report,
             reporter=work.reporter,
-            ranks=sharers,
+            on_gathered=lambda: sharers.from_first(lambda: None),  # they need not wait until it is written
         )
         tell_of_result(outcome, ready, work)
         output.finish(planned, outcome, work.reporter)

@@ -90,6 +90,14 @@ def together() -> Iterator[None]:
         raise RankLost(str(error)) from error
 
 
+def is_lost(error: BaseException) -> bool:
+    """Return whether an error says that another of the processes is gone; that of a sharded model torch raises."""
+    import torch.distributed as dist
+
+    is_of_gloo = isinstance(error, RuntimeError) and "gloo/" in str(error)  # it names its file, and has no class
+    return is_of_gloo or isinstance(error, RankLost | dist.DistError)
+
+
 class Together(Ranks):
     """One of several processes of a `torch.distributed` group that is there already."""
 

@@ -13,6 +13,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, Stopped
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.ranks import RankLost, is_lost
 from qwen3ft_jupyter.work import Work
 from tests.finetune.lessons import pair_rows, rows
 from tests.finetune.test_together import NO_CHANCE, Ear, alone, names_in, ranks, together, values
@@ -235,3 +236,14 @@ def states_of_a_part(folder: Path) -> tuple[int, int]:
     tensors = [*model.parameters(), *(one.grad for one in model.parameters()), *states]
     assert len(states) == 2 * len(list(model.parameters()))
     return sum(one.to_local().numel() * one.element_size() for one in tensors), parameters
+
+
+def test_what_torch_raises_when_a_process_is_gone_is_told_from_other_errors() -> None:
+    """Layers are gathered by torch, amid forward and backward passes: nobody there can say it in our words."""
+    import torch.distributed as dist
+
+    gone = RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [::1]:1")
+
+    assert all(is_lost(error) for error in (gone, RankLost(), dist.DistBackendError("NCCL communicator was aborted")))
+    assert not is_lost(RuntimeError("shapes differ"))
+    assert not is_lost(ValueError("gloo/"))

@@ -151,7 +151,7 @@ def test_a_stopped_run_goes_on_unsharded_and_the_other_way_round(
     stop = threading.Event()
     later = Ear(lambda step: stop.set() if step == stopped_at + 1 else None)
     with pytest.raises(Stopped, match="the checkpoint is kept"):
-        alone(fields, tiny, Work(later, stop), resume=True)
+        alone({**fields, "sharding": "none"}, tiny, Work(later, stop), resume=True)
     ear = Ear()
     together(fields, tiny, Work(ear), resume=True)
 

@@ -195,10 +195,8 @@ def slurm(launch: Launch) -> str:
             "#SBATCH --requeue",
             "#SBATCH --signal=TERM@120",
             *_notes(
-                tr(
-                    "Add --partition, --account, --time, --cpus-per-task. Before the time is over, it stops with a checkpoint;"
-                ),
-                tr("the same script again goes on from it. qwen3ft has to be on the PATH of every node."),
+                tr("Add --partition, --account, --time, --cpus-per-task. Before the time is over it is stopped;"),
+                tr("the same script again goes on from the checkpoint. qwen3ft has to be on the PATH of every node."),
             ),
             "set -euo pipefail",
             'QWEN3FT_FIRST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,10 +188,9 @@ class _First:
     def _train_once(self, restarts: int) -> Outcome:
         """Start the processes of all hosts and hear them to the end. Raises _Again, and what they tell."""
         hosts, news = self._reception.hosts(), self._reception.news
-        names = [self._reception.facts.name for _ in self._devices] + [
-            host.facts.name for host in hosts for _ in host.devices
-        ]
-        names = list(_told_apart(names, [self._devices, *(host.devices for host in hosts)]))
+        groups = [(self._reception.facts.name, len(self._devices))]
+        groups += [(host.facts.name, len(host.devices)) for host in hosts]
+        names = list(_names_of(groups))
         self._heard.begin_again(restarts)
         while not news.empty():
             news.get()
@@ -211,9 +211,14 @@ class _First:
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             here = "::1" if self._reception.address[0] == "::1" else "127.0.0.1"
             place = place_of(self._config.hosts, 0, (here, port))
-            door = (here, self._reception.door.port)
             process = start_ranks(
-                Path(folder), task, self._devices, door, self._reception.key, place, self._reception.address[0]
+                Path(folder),
+                task,
+                self._devices,
+                (here, self._reception.door.port),
+                key=self._reception.key,
+                place=place,
+                own_host=self._reception.address[0],
             )
             try:
                 return self._hear(process, hosts, names)
@@ -260,9 +265,7 @@ class _First:
             gone = named(self._heard.first_gone, names)
             if gone is not None:
                 raise _Again(Message("Process {rank} of {count} died.", rank=gone, count=len(names)))
-            ended = (
-                [self._reception.facts.name] if process.poll() else [host.facts.name for host in hosts if host.ended]
-            )
+            ended = [host.facts.name for host in hosts if host.ended] or [self._reception.facts.name]
             raise _Again(Message("The processes of {host} ended before they had begun.", host=", ".join(ended)))
         return is_stopping
 
@@ -279,18 +282,15 @@ class _First:
             time.sleep(LOOK_S / 5)
 
 
-def _told_apart(names: Sequence[str], groups: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the names of hosts for their processes; hosts of one name get their place, too."""
-    firsts: list[str] = []
-    at = 0
-    for group in groups:
-        firsts += names[at : at + 1]
-        at += len(group)
-    at = 0
-    for place, group in enumerate(groups):
-        for _ in group:
-            yield names[at] if firsts.count(names[at]) == 1 else f"{names[at]}, host {place}"
-            at += 1
+def _names_of(groups: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Yield for each process the name of its host; hosts of one name get their place, too.
+
+    >>> list(_names_of([("a", 2), ("b", 1)])), list(_names_of([("a", 1), ("a", 1)]))
+    (['a', 'a', 'b'], ['a, host 0', 'a, host 1'])
+    """
+    known = Counter(name for name, _ in groups)
+    for place, (name, count) in enumerate(groups):
+        yield from [name if known[name] == 1 else f"{name}, host {place}"] * count
 
 
 def place_of(hosts: int, node: int, master: tuple[str, int]) -> list[str]:
@@ -301,11 +301,12 @@ def place_of(hosts: int, node: int, master: tuple[str, int]) -> list[str]:
     ]
 
 
-def start_ranks(  # noqa: PLR0917 - X
+def start_ranks(
     folder: Path,
     task: Mapping[str, Any],
     devices: Sequence[str],
     address: tuple[str, int],
+    *,
     key: bytes,
     place: Sequence[str],
     own_host: str,

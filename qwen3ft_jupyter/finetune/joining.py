@@ -194,7 +194,9 @@ class _Joined:
         self.number = int(task["restarts"])
         task["start"] = {**task["start"], "model_folder": str(self.model_folder)}
         place = place_of(told["hosts"], told["node"], (self.address[0], told["port"]))
-        self.process = start_ranks(folder, task, self.devices, self.address, self.key, place, self.line.own_host)
+        self.process = start_ranks(
+            folder, task, self.devices, self.address, key=self.key, place=place, own_host=self.line.own_host
+        )
         start_thread(threading.Thread(target=self._tell_end, args=(self.process,), daemon=True))
         self.work.progress(Progress("training"))
         self.work.notice("{count} processes have been started here.", count=len(self.devices))

@@ -72,7 +72,7 @@ def unfinished_run(folder: Path) -> str | None:
     record = results.read_record(folder)
     if record is None or is_taken(folder / results.RESULT):
         return None
-    return record.run_id
+    return str(record.run_id) if record.run_id else None
 
 
 def _check_free(config: FineTuneConfig, folder: Path, run_id: str | None) -> None:

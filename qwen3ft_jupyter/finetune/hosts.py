@@ -300,14 +300,15 @@ def _names_of(groups: Sequence[tuple[str, int]]) -> Iterator[str]:
 def end_ranks(process: subprocess.Popen[bytes]) -> int:
     """Let processes leave that have been told to, or end them; return torchrun's exit code.
 
-    Without them torchrun would wait five minutes for that of another host, which may be gone.
+    Without them torchrun would wait five minutes for that of another host, which may be gone, and heed no signal.
     """
     until = time.monotonic() + LEAVE_S
     while process.poll() is None and time.monotonic() < until:
         if not _has_ranks(process):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(ALONE_S)
-            break
+            process.kill()
+            return process.wait()
         time.sleep(LOOK_S / 5)
     for urge in (process.terminate, process.kill):
         urge()

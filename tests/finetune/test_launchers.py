@@ -171,7 +171,11 @@ def shared(tmp_path: Path) -> Path:
     """A folder that hosts share, with data and a config."""
     rows = [{"question": f"What is {number}?", "answer": f"It is {number}."} for number in range(20)]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    config = {"model": PRACTICE_REPO_ID, "data": str(tmp_path / "train.jsonl"), "output_dir": str(tmp_path / "run")}
+    config: dict[str, Any] = {
+        "model": PRACTICE_REPO_ID,
+        "data": str(tmp_path / "train.jsonl"),
+        "output_dir": str(tmp_path / "run"),
+    }
     config |= {"device": "cpu", "report": False, "max_steps": 40, "save_steps": 5, "hosts": 2}
     config |= {"hosts_address": f":{free_port()}"}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.manager.datasets import absent_data
 from qwen3ft_jupyter.manager.ends import tells_end
-from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class FineTunePlans(CachedModels):
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
             here, absent, words = self._here(resolved, work, is_rough=rough)
             found = plan_run(here, self._base(here), earlier, work, is_rough=rough)
-            plans.append(replace(found, absent=absent, notices=(*words, *found.notices)))
+            plans.append(replace(found, absent=absent, notices=(*words, *_on_hosts(resolved), *found.notices)))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
@@ -210,3 +210,15 @@ class FineTunePlans(CachedModels):
 
         found = self.cache.find(config.model, config.revision)
         return base_model(config.model, found.folder if found else None)
+
+
+def _on_hosts(config: FineTuneConfig) -> list[str]:
+    """Return what is to be known of a fine-tune on several hosts."""
+    if config.hosts == 1:
+        return []
+    words = Message(
+        "{hosts} hosts train together: the job begins once the others have joined, and says how. Memory is that of "
+        "this one.",
+        hosts=config.hosts,
+    )
+    return [words]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.cli import main
@@ -27,6 +27,7 @@ from qwen3ft_jupyter.finetune.wire import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+IP = shutil.which("ip") or ""
 ROOT = Path(__file__).parents[2]
 LAUNCH = Launch("/mnt/nas/it's.yaml", 2, 8, "auto", "", "/mnt/nas/runs/Qwen3_first")
 
@@ -257,3 +258,52 @@ def jobs_of(shared: Path) -> Iterator[psutil.Process]:
         line = process.info["cmdline"] or []
         if "run" in line[-2:-1] and str(shared / "state-0") in line[-1] and "supervisor" not in " ".join(line):
             yield process
+
+
+def has_namespaces() -> bool:
+    """Whether this is a machine on which hosts can be played by namespaces of the network."""
+    if sys.platform != "linux" or os.geteuid() != 0 or not IP:
+        return False
+    name = f"qwen3ft-{os.getpid()}"
+    is_made = subprocess.run([IP, "netns", "add", name], check=False, capture_output=True).returncode == 0
+    subprocess.run([IP, "netns", "del", name], check=False, capture_output=True)
+    return is_made
+
+
+@pytest.fixture
+def namespaces() -> Iterator[list[str]]:
+    """Two namespaces with a cable between them: 10.77.0.1 and 10.77.0.2, and no way out."""
+    if not has_namespaces():
+        pytest.skip("needs root and iproute2, and the right to make network namespaces")
+    names = [f"qwen3ft-{os.getpid()}-{number}" for number in (1, 2)]
+    made = [["netns", "add", name] for name in names]
+    made += [["-n", names[0], "link", "add", "net0", "type", "veth", "peer", "name", "net0", "netns", names[1]]]
+    for number, name in enumerate(names, 1):
+        made += [["-n", name, "address", "add", f"10.77.0.{number}/24", "dev", "net0"]]
+        made += [["-n", name, "link", "set", device, "up"] for device in ("lo", "net0")]
+    try:
+        for words in made:
+            subprocess.run([IP, *words], check=True, capture_output=True)
+        yield names
+    finally:
+        for name in names:
+            subprocess.run([IP, "netns", "del", name], check=False, capture_output=True)
+
+
+@pytest.mark.train
+def test_hosts_that_only_a_network_joins_train_together(
+    namespaces: list[str], shared: Path, slurm_environ: dict[str, str]
+) -> None:
+    place = ["finetune", str(shared / "c.yaml"), "--nodes", "2", "--master", f"10.77.0.1:{free_port()}", "--node"]
+    started = []
+    for node, name in enumerate(namespaces):
+        own = {"QWEN3FT_STATE_DIR": str(shared / f"state-{node}"), "MODEL_CACHE_DIR": str(shared / f"cache-{node}")}
+        words = [IP, "netns", "exec", name, sys.executable, "-m", "qwen3ft_jupyter", *place, str(node)]
+        with (shared / f"said-{node}").open("w") as said:
+            started.append(subprocess.Popen(words, env={**slurm_environ, **own}, stdout=said, stderr=said))
+
+    codes = [process.wait(300) for process in started]
+
+    assert codes == [0, 0], [(shared / f"said-{node}").read_text() for node in range(2)]
+    assert [row["step"] for row in read_metrics(shared / "run" / "metrics.jsonl")] == list(range(1, 41))
+    assert "Joined 10.77.0.1:" in (shared / "said-1").read_text()

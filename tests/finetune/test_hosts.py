@@ -140,9 +140,10 @@ def test_a_lost_host_joins_again_and_stops_the_run_which_goes_on_with_one(
             ear.started[-1].send_signal(signal.SIGTERM)
 
     ear = OtherHosts(tmp_path, disturb)
-    with ended(ear), pytest.raises(Stopped):
-        on_hosts(fields, tiny, Work(ear))
-    assert ear.started[1].wait(60) == 128 + signal.SIGTERM
+    with ended(ear):
+        with pytest.raises(Stopped):
+            on_hosts(fields, tiny, Work(ear))
+        assert ear.started[1].wait(60) == 128 + signal.SIGTERM
     stopped_at = len(values(fields))
     alone(fields, tiny, resume=True)
 

@@ -85,6 +85,7 @@ def ended(ear: OtherHosts) -> Iterator[None]:
             for process in [*one.children(recursive=True), one] if one.is_running() else []:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+            one.wait(60)
 
 
 def on_hosts(fields: dict[str, Any], model: Path, work: Work, *, resume: bool = False) -> Outcome:

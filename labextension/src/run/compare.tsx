@@ -124,7 +124,7 @@ function Differences(): JSX.Element {
         <table className="jp-Qwen3ft-table">
           <thead>
             <tr>
-              <th scope="col">{trans.__('What')}</th>
+              <th scope="col">{trans.__('Item')}</th>
               {names.map((name, index) => (
                 <th key={index} scope="col">
                   <bdi>{name}</bdi>

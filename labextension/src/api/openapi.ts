@@ -1455,6 +1455,18 @@ export interface components {
              * @default 1
              */
             readonly devices: number | ("auto" | "all") | readonly number[];
+            /**
+             * Hosts
+             * @description Hosts that train together, each with its devices; output_dir and data lie on a mount that all of them share.
+             * @default 1
+             */
+            readonly hosts: number;
+            /**
+             * Hosts address
+             * @description Where the first of several hosts listens for the others, as HOST:PORT; null: its own address, any port.
+             * @default null
+             */
+            readonly hosts_address: string | null;
         };
         /**
          * Adapter

@@ -137,14 +137,7 @@ def _gpus(config: FineTuneConfig) -> int | None:
 
 
 def _missing(dlc: DlcConfig, options: Options) -> Iterator[str]:
-    if not dlc.region:
-        yield Message("dlc.region (the region at the top of the console, such as cn-hangzhou)")
-    if not dlc.workspace:
-        yield Message("dlc.workspace (the console's list of workspaces has the id)")
-    if not dlc.image:
-        yield Message("dlc.image (the console's AI Computing Asset Management, Images; PAI's own have torch)")
-    if not dlc.mounts:
-        yield Message("dlc.mounts (the data sets or OSS, NAS, CPFS paths that this machine and DLC both mount)")
+    yield from (words for name, words in _ALWAYS.items() if not getattr(dlc, name))
     if not dlc.resource_id and not dlc.ecs_spec:
         yield Message("dlc.resource_id (the console's resource quotas), or dlc.ecs_spec for public resources")
     if dlc.resource_id and not dlc.ecs_spec:
@@ -156,6 +149,15 @@ def _missing(dlc: DlcConfig, options: Options) -> Iterator[str]:
         yield Message("dlc.vpc and dlc.security_group, which go together (the console of VPC)")
     elif not dlc.vpc and any(mount.source.startswith(("nas://", "cpfs://")) for mount in dlc.places):
         yield Message("dlc.vpc and dlc.security_group (NAS and CPFS are reached through a VPC)")
+
+
+_ALWAYS: Final[Mapping[str, str]] = {
+    "region": Message("dlc.region (at the top of the console, such as cn-hangzhou)"),
+    "workspace": Message("dlc.workspace (the console's list of workspaces has the id)"),
+    "image": Message("dlc.image (the console's Images; PAI's own have torch)"),
+    "mounts": Message("dlc.mounts (the console's Datasets, or OSS, NAS, CPFS paths: what DLC and this machine mount)"),
+}
+"""Fields without which nothing can be submitted, and where each is found."""
 
 
 def _named_paths(config: FineTuneConfig, model_folder: Path | None) -> Iterator[tuple[str, str]]:

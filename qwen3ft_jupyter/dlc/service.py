@@ -1,4 +1,4 @@
-"""Asks PAI-DLC by Alibaba Cloud's own client: what does not pass is tried again, what is refused is said with a cure."""
+"""Asks PAI-DLC by Alibaba Cloud's own client; tries again what does not pass, says how to cure what is refused."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Service:
         for wait_s in self.waits_s:
             try:
                 return self._once(action, ask)
-            except NoAnswer:
+            except NoAnswer:  # noqa: PERF203 - each try is one
                 time.sleep(wait_s)  # also if it is to stop, which asks for something itself
         return self._once(action, ask)
 

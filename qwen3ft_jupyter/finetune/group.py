@@ -17,7 +17,6 @@ from pydantic import (
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
-from qwen3ft_jupyter.finetune.problems import find_problems
 from qwen3ft_jupyter.finetune.strict_yaml import THE_CONFIG
 from qwen3ft_jupyter.messages import Texts
 
@@ -64,6 +63,8 @@ class Group(BaseModel):
         try:
             group = check(given)
         except ValidationError as error:
+            from qwen3ft_jupyter.finetune.problems import find_problems  # only who is wrong waits for it
+
             problems += find_problems(error.errors(include_url=False), cls, given, cls._prefix)
         if not problems:
             return group

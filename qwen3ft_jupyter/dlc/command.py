@@ -14,7 +14,7 @@ LACKS_PACKAGE = 3
 """Exit code of a container whose Python has not got this package."""
 LACKS_WORDS = "qwen3ft: the Python of this container has no qwen3ft_jupyter"
 """What such a container writes to its log."""
-NOT_SENT = ("launcher", "dlc", "hosts")
+NOT_SENT = ("launcher", "dlc", "hosts", "hosts_address")
 """Fields that say where a fine-tune runs: in the containers it is here."""
 PATHS = ("output_dir", "init_from", "from_run")
 

@@ -95,7 +95,7 @@ def settle(
     """
     environ = os.environ if environ is None else environ
     dlc = _with_environ(config.dlc, environ)
-    options = Options(dlc, nodes_of(config), _gpus(config), Endpoint.read(environ))
+    options = Options(dlc, config.hosts, _gpus(config), Endpoint.read(environ))
     problems = [*_missing(dlc, options), *options.paths.check(_named_paths(config, model_folder))]
     if problems:
         raise BadConfig(
@@ -108,12 +108,6 @@ def settle(
             problems=Texts(problems),
         )
     return options
-
-
-def nodes_of(config: FineTuneConfig) -> int:
-    """Return how many hosts a fine-tune has."""
-    hosts: object = getattr(config, "hosts", 1)
-    return hosts if isinstance(hosts, int) else 1
 
 
 def _with_environ(dlc: DlcConfig, environ: Mapping[str, str]) -> DlcConfig:

@@ -256,6 +256,12 @@ class FineTuneConfig(Group):
         Accepts(Message("a number of GPUs, a list of them such as [0, 2], all, or auto")),
     ] = 1
     """GPUs that train together: how many, which, or all of this machine. A step has the same samples however many."""
+    hosts: int = Field(default=1, ge=1, le=rules.MOST_HOSTS)
+    """Hosts that train together, each with its devices; output_dir and data lie on a mount that all of them share."""
+    hosts_address: Annotated[
+        str | None, BeforeValidator(rules.read_address), Accepts(Message("HOST:PORT, HOST or :PORT"))
+    ] = None
+    """Where the first of several hosts listens for the others, as HOST:PORT; null: its own address, any port."""
     launcher: Literal["local", "pai-dlc"] = "local"
     """Where it runs: local, on this machine; pai-dlc, as a job of Alibaba Cloud PAI-DLC."""
     dlc: DlcConfig = Field(default=DlcConfig(), title="PAI-DLC")

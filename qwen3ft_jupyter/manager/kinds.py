@@ -97,7 +97,16 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
         return run_there(config, model.folder, context)
     gpus = _gpus_at_last(params, manager, context)
     earlier, datasets = manager.run_folders(), dataset_names(config.data)
-    return run(config, model.folder, context, base_commit=model.commit, earlier=earlier, datasets=datasets, gpus=gpus)
+    return run(
+        config,
+        model.folder,
+        context,
+        base_commit=model.commit,
+        earlier=earlier,
+        datasets=datasets,
+        gpus=gpus,
+        goes_on=params.goes_on,
+    )
 
 
 def _gpus_at_last(

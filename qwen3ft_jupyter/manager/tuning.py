@@ -12,6 +12,7 @@ from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.manager.datasets import absent_data
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.messages import Command, Message
+from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     import threading
@@ -80,6 +81,47 @@ class FineTunePlans(CachedModels):
             tables_in = Path(folder)
             check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=bring)
         return plans[0]
+
+    @tells_end
+    def join_fine_tune(
+        self,
+        output_dir: str | Path,
+        address: str,
+        *,
+        index: int | None = None,
+        reporter: Reporter | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Take part, as another host, in a fine-tune with `hosts` above 1, until it ends.
+
+        Args:
+            output_dir: its output folder, on a mount that all hosts share.
+            address: HOST:PORT where the first host listens, as its job says.
+            index: which host this is, from 1, where all are started at once by one launcher; it then waits up to an
+                hour for the first one.
+            reporter: receives what is done.
+            stop: set, it stops the whole fine-tune, which keeps a checkpoint.
+
+        Raises:
+            JobFailed: the first host does not answer or is gone, this one cannot take part, or the fine-tune failed.
+            Stopped: the fine-tune was stopped.
+            NotCached, HubError, TransferError: the model cannot be had here.
+        """
+        from qwen3ft_jupyter.finetune.joining import join
+        from qwen3ft_jupyter.finetune.wire import leave_places, parse_address
+        from qwen3ft_jupyter.loading.load import require
+        from qwen3ft_jupyter.manager.joining import HostModels
+
+        require("torch", "transformers", "peft", "accelerate")
+        leave_places()
+        work = self._work(reporter, stop)
+        join(
+            parse_folder("output_dir", output_dir),
+            parse_address(address, "--join"),
+            HostModels(self.settings, self.cache, work),
+            work,
+            index=index,
+        )
 
     @tells_end
     def preview(

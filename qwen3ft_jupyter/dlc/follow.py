@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from qwen3ft_jupyter.dlc.command import LACKS_WORDS
-from qwen3ft_jupyter.dlc.service import NoAnswer
+from qwen3ft_jupyter.dlc.service import NoAnswer, masked
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, Stopped, error_from_json
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.jobs import supervisor
@@ -33,6 +33,7 @@ FAILED: Final = frozenset({"Failed", "FailedReserving"})
 ENDED: Final = SUCCEEDED | FAILED | {"Stopped"}
 WAITING: Final = frozenset({"Creating", "Queuing", "Bidding", "EnvPreparing", "SanityChecking", "Restarting"})
 AT_WORK: Final = frozenset({"Running", "Stopping"})
+TAIL_BYTES: Final = 16_384
 OVERLAP_S: Final = 120.0
 """Logs are asked for from so long before the last time on: clocks differ, and lines come late."""
 
@@ -165,6 +166,7 @@ class Follower:
         if isinstance(result, dict) and status.get("state") == "succeeded":
             outcome = {**result, "output_dir": self._options.paths.here(str(result.get("output_dir", "")))}
             return Outcome.from_dict(outcome)
+        self._log.write_tail(self._inner)
         if job.state == "Stopped" or status.get("state") == "stopped":
             raise Stopped("It was stopped at PAI-DLC.", hint="Resume goes on from the last checkpoint.")
         if isinstance(status.get("error"), dict):
@@ -236,6 +238,13 @@ class _Log:
             with contextlib.suppress(NoAnswer, JobFailed):
                 self._tell_of(pod)
         sys.stdout.flush()
+
+    def write_tail(self, inner: Job | None) -> None:
+        """Write the end of what the fine-tune there wrote to its own log, which is on the mount."""
+        with contextlib.suppress(OSError, Qwen3ftError):
+            if inner is not None:
+                sys.stdout.write(masked(inner.log(-TAIL_BYTES).text))
+                sys.stdout.flush()
 
     def _tell_of(self, pod: Pod) -> None:
         now = time.time()

@@ -201,7 +201,7 @@ class _First:
                 hosts=self._config.hosts,
                 samples=self._config.effective_batch_size,
             )
-        start = self._start.going_on() if restarts else self.start
+        start = self._start.going_on() if restarts else self._start
         task = {"config": self._config.to_dict(), "start": start.to_dict(), "restarts": restarts}
         port = free_port()
         for node, host in enumerate(hosts, 1):

@@ -8,7 +8,10 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPO = Path(__file__).parent.parent.parent
 _ALIEN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "MODEL_CACHE_DIR", "QWEN3FT_STATE_DIR")
@@ -65,6 +68,33 @@ class Containers:
             with contextlib.suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(60)
+
+
+@contextlib.contextmanager
+def two_networks() -> Iterator[tuple[tuple[tuple[str, ...], ...], str]]:
+    """Yield what leads a command into each of two network namespaces that are joined, and the address of the first.
+
+    Raises OSError, CalledProcessError where that cannot be had: it takes root and iproute2.
+    """
+    names = [f"q3dlc{os.getpid()}{letter}" for letter in "ab"]
+    links = [f"q3d{os.getpid() % 100_000}{letter}" for letter in "ab"]
+    try:
+        for name in names:
+            _ip("netns", "add", name)
+            _ip("-n", name, "link", "set", "lo", "up")
+        _ip("link", "add", links[0], "netns", names[0], "type", "veth", "peer", "name", links[1], "netns", names[1])
+        for number, (name, link) in enumerate(zip(names, links, strict=True), 1):
+            _ip("-n", name, "address", "add", f"10.99.7.{number}/24", "dev", link)
+            _ip("-n", name, "link", "set", link, "up")
+        yield tuple(("ip", "netns", "exec", name) for name in names), "10.99.7.1"
+    finally:
+        for name in names:
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                _ip("netns", "delete", name)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)  # noqa: S607 - wherever it is
 
 
 def _free_port() -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +14,22 @@ import pytest
 
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.dlc.run import run
+from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.finetune.checkpoints import last_complete
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.jobs.kinds import JobContext
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.work import Work
-from tests.dlc.containers import Containers
-from tests.dlc.test_run import PACE, WAITS_S, Ear
+from tests.dlc.containers import Containers, two_networks
+from tests.dlc.test_run import PACE, WAITS_S, Ear, ear_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import threading
+    from collections.abc import Iterator, Mapping
 
+    from qwen3ft_jupyter.finetune.results import Outcome
     from tests.dlc.service import PlayedDlc
 
 pytestmark = [pytest.mark.train, pytest.mark.skipif(sys.platform == "win32", reason="containers run Linux")]
@@ -43,12 +50,20 @@ def fields(fields: dict[str, Any], mount: Path) -> dict[str, Any]:
     return {**fields, **more, "dlc": {**fields["dlc"], "python": sys.executable}}
 
 
-@pytest.fixture
-def containers(dlc: PlayedDlc, tmp_path: Path) -> Iterator[Containers]:
-    played = Containers(tmp_path)
-    dlc.on_create, dlc.on_get = played.start, played.tell
-    yield played
-    played.end()
+@pytest.fixture(params=["loopback", "two networks"])
+def containers(request: pytest.FixtureRequest, dlc: PlayedDlc, tmp_path: Path) -> Iterator[Containers]:
+    """Hosts on one network, or each in one of its own where that can be had."""
+    with contextlib.ExitStack() as stack:
+        played = Containers(tmp_path)
+        if request.param == "two networks":
+            try:
+                prefixes, master = stack.enter_context(two_networks())
+            except (OSError, subprocess.CalledProcessError):
+                pytest.skip("network namespaces take root and iproute2")
+            played = Containers(tmp_path, prefixes=prefixes, master=master)
+        stack.callback(played.end)
+        dlc.on_create, dlc.on_get = played.start, played.tell
+        yield played
 
 
 @pytest.fixture
@@ -62,18 +77,69 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if "loss" in row]
 
 
-def test_two_hosts_learn_what_one_process_does(
-    containers: Containers, fields: dict[str, Any], model_folder: Path, context: JobContext, mount: Path
-) -> None:
+@dataclass
+class Stage:
+    """A job here, the mount, and what is to be done."""
+
+    fields: dict[str, Any]
+    model_folder: Path
+    context: JobContext
+    mount: Path
+
+    def run(self, context: JobContext | None = None, **fields: Any) -> Outcome:
+        config = FineTuneConfig.from_dict({**self.fields, **fields})
+        return run(config, self.model_folder, context or self.context, pace=PACE, waits_s=WAITS_S)
+
+
+@pytest.fixture
+def stage(fields: dict[str, Any], model_folder: Path, context: JobContext, mount: Path) -> Stage:
+    return Stage(fields, model_folder, context, mount)
+
+
+def test_two_hosts_learn_what_one_process_does(containers: Containers, stage: Stage) -> None:
     """DLC's WORLD_SIZE is a number of hosts, its RANK that of one: nobody takes them for those of processes."""
-    alone = {**fields, "launcher": "local", "hosts": 1, "output_dir": str(mount / "alone")}
+    alone = {**stage.fields, "launcher": "local", "hosts": 1, "output_dir": str(stage.mount / "alone")}
 
-    one = train(FineTuneConfig.from_dict(alone), model_folder=model_folder)
-    two = run(FineTuneConfig.from_dict(fields), model_folder, context, pace=PACE, waits_s=WAITS_S)
+    one = train(FineTuneConfig.from_dict(alone), model_folder=stage.model_folder)
+    two = stage.run()
 
-    assert (two.steps, two.processes, two.output_dir) == (one.steps, 2, fields["output_dir"])
-    assert losses(mount / "run") == pytest.approx(losses(mount / "alone"), abs=1e-6, rel=1e-5)
-    told = context.work.reporter
-    assert isinstance(told, Ear)
+    assert (two.steps, two.processes, two.output_dir) == (one.steps, 2, stage.fields["output_dir"]), containers.log()
+    assert losses(stage.mount / "run") == pytest.approx(losses(stage.mount / "alone"), abs=1e-6, rel=1e-5)
+    told = ear_of(stage.context)
     assert [row["step"] for row in told.rows if "loss" in row] == [1, 2, 3, 4, 5, 6]
     assert {"preparing", "training", "saving"} <= {each.phase for each in told.phases}
+
+
+class Impatient(Ear):
+    """Stops the work after its second step."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        super().metrics(values)
+        if values["step"] >= 2:
+            self._stop.set()
+
+
+@pytest.mark.parametrize("containers", ["loopback"], indirect=True)
+def test_a_stop_keeps_a_checkpoint_and_the_next_submission_goes_on_from_it(
+    containers: Containers, stage: Stage, dlc: PlayedDlc
+) -> None:
+    work = Work(Ear())
+    stopped = replace(stage.context, work=Work(Impatient(work.stop), work.stop))
+
+    with pytest.raises(Stopped, match="the checkpoint is kept"):
+        stage.run(stopped, hosts=1, max_steps=400)
+    done_by_then = len(losses(stage.mount / "run"))
+    checkpoint = last_complete(stage.mount / "run" / "checkpoints")
+    outcome = stage.run(replace(stage.context, attempt=2), hosts=1, max_steps=400)
+
+    assert checkpoint is not None
+    assert checkpoint.name == f"checkpoint-{done_by_then}"
+    assert (outcome.steps, len(losses(stage.mount / "run"))) == (400, 400), containers.log()
+    assert [notice for notice in ear_of(stage.context).notices if "Resuming" in notice] == [
+        f"Resuming from {checkpoint.name}."
+    ]
+    assert (len(dlc.jobs), dlc.count("StopJob")) == (2, 0)

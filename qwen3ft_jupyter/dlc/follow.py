@@ -187,19 +187,23 @@ class Follower:
     def _stop(self, job: DlcJob) -> NoReturn:
         """Have the fine-tune save a checkpoint and end; else end the job. Raises Stopped."""
         is_saved = self._is_saved(job)
-        job = self._ask(job)
+        job = self._await_end(job) if is_saved else self._ask(job)
         if job.state not in ENDED:
             self._service.stop(job.id)
-            until = time.monotonic() + self._pace.end_s
-            while job.state not in ENDED and time.monotonic() < until:
-                time.sleep(min(self._pace.first_s, self._pace.end_s))
-                job = self._ask(job)
+            job = self._await_end(job)
         self._log.tell(job, is_last=True)
         self._record = self._record.write(self._here, is_over=job.state in ENDED)
         raise Stopped(
             "Stopped; the checkpoint is kept." if is_saved else "Stopped; what was saved before is kept.",
             hint="Resume goes on from the last checkpoint.",
         )
+
+    def _await_end(self, job: DlcJob) -> DlcJob:
+        """Return how the job stands when it has ended, or when it was given long enough."""
+        until = time.monotonic() + self._pace.end_s
+        while (job := self._ask(job)).state not in ENDED and time.monotonic() < until:
+            time.sleep(self._pace.first_s)
+        return job
 
     def _is_saved(self, job: DlcJob) -> bool:
         """Ask what runs there to stop, by a file on the mount, and return whether it has ended by itself."""

@@ -131,14 +131,14 @@ def test_a_stop_keeps_a_checkpoint_and_the_next_submission_goes_on_from_it(
     stopped = replace(stage.context, work=Work(Impatient(work.stop), work.stop))
 
     with pytest.raises(Stopped, match="the checkpoint is kept"):
-        stage.run(stopped, hosts=1, max_steps=400)
+        stage.run(stopped, hosts=1, max_steps=150)
     done_by_then = len(losses(stage.mount / "run"))
     checkpoint = last_complete(stage.mount / "run" / "checkpoints")
-    outcome = stage.run(replace(stage.context, attempt=2), hosts=1, max_steps=400)
+    outcome = stage.run(replace(stage.context, attempt=2), hosts=1, max_steps=150)
 
     assert checkpoint is not None
     assert checkpoint.name == f"checkpoint-{done_by_then}"
-    assert (outcome.steps, len(losses(stage.mount / "run"))) == (400, 400), containers.log()
+    assert (outcome.steps, len(losses(stage.mount / "run"))) == (150, 150), containers.log()
     assert [notice for notice in ear_of(stage.context).notices if "Resuming" in notice] == [
         f"Resuming from {checkpoint.name}."
     ]

@@ -105,6 +105,24 @@ def run(
         raise error.error from error
 
 
+def delete_there(config: FineTuneConfig, folder: Path, *, waits_s: Sequence[float] = WAITS_S) -> None:
+    """Delete what the job in `folder` has submitted from the list of PAI-DLC; what may still run is left.
+
+    Raises JobFailed, BadConfig, MissingPackage.
+    """
+    record = read_record(folder)
+    if record is None or not record.is_over:
+        return
+    try:
+        service = Service(settle(config), waits_s=waits_s)
+        for number in range(1, record.number + 1):
+            job = service.find(job_name(folder.name, number))
+            if job is not None:
+                service.delete(job.id)
+    except NoAnswer as error:
+        raise error.error from error
+
+
 def _submitted_once(
     service: Service, config: FineTuneConfig, options: Options, model_folder: Path, context: JobContext
 ) -> tuple[Record, DlcJob]:

@@ -117,7 +117,7 @@ _Mounts = (
 class DlcConfig(Group):
     """Where on PAI-DLC it runs; of account to launcher: pai-dlc alone."""
 
-    model_config = ConfigDict(title="PAI-DLC")
+    model_config = ConfigDict(title="Job of PAI-DLC")
     _prefix: ClassVar[str] = "dlc."
 
     region: _Id = None

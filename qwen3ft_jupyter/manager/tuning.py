@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.planning import Base
     from qwen3ft_jupyter.finetune.preview import Preview
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager.ahead import Look
     from qwen3ft_jupyter.manager.cached import CachedModels
     from qwen3ft_jupyter.work import Reporter, Work
@@ -204,6 +205,15 @@ class FineTunePlans(CachedModels):
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""
         check_known(config.model, self.cache)
+
+    def delete_there(self, job: Job) -> None:
+        """Delete what a job that is over has submitted to PAI-DLC from the list there. Raises JobFailed."""
+        from qwen3ft_jupyter.dlc.run import delete_there
+        from qwen3ft_jupyter.finetune.config import FineTuneConfig
+        from qwen3ft_jupyter.manager.params import FineTuneParams
+
+        if isinstance(job.params, FineTuneParams):
+            delete_there(FineTuneConfig.from_dict(job.params.config), job.folder)
 
     def _check_launcher(self, config: FineTuneConfig) -> None:
         """Raise BadConfig, naming all of it, if what submits the fine-tune elsewhere lacks something."""

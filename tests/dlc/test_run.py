@@ -14,7 +14,7 @@ import yaml
 from qwen3ft_jupyter.dlc.command import LACKS_WORDS
 from qwen3ft_jupyter.dlc.follow import Follower, Pace
 from qwen3ft_jupyter.dlc.record import read_record
-from qwen3ft_jupyter.dlc.run import run
+from qwen3ft_jupyter.dlc.run import delete_there, run
 from qwen3ft_jupyter.dlc.service import Service
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobFailed, Stopped
 from qwen3ft_jupyter.jobs.folder import goes_on_elsewhere
@@ -367,3 +367,14 @@ def test_a_model_that_another_program_keeps_is_refused(stage: Stage) -> None:
 
     with pytest.raises(BadConfig, match=r"MODEL_CACHE_DIR: .*another program.*--force"):
         stage.follow()
+
+
+def test_what_was_submitted_is_deleted_there_only_when_it_is_asked_for_and_over(stage: Stage) -> None:
+    stage.trains()
+    stage.dlc.on_create = lambda _job: delete_there(stage.config, stage.context.folder, waits_s=WAITS_S)
+
+    stage.follow()
+    before = list(stage.dlc.jobs)
+    delete_there(stage.config, stage.context.folder, waits_s=WAITS_S)
+
+    assert (before, stage.dlc.jobs) == (["dlc1"], {})

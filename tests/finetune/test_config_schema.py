@@ -22,9 +22,10 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def properties() -> dict[str, dict[str, Any]]:
-    groups = {"lora": "LoraConfig", "dlc": "DlcConfig"}
-    inner = {(group, name): entry for group in groups for name, entry in _fields_of(SCHEMA, groups[group]).items()}
-    return SCHEMA["properties"] | {f"{group}.{name}": entry for (group, name), entry in inner.items()}
+    found: dict[str, dict[str, Any]] = dict(SCHEMA["properties"])
+    for group, kind in (("lora", "LoraConfig"), ("dlc", "DlcConfig")):
+        found |= {f"{group}.{name}": entry for name, entry in _fields_of(SCHEMA, kind).items()}
+    return found
 
 
 def _fields_of(schema: dict[str, Any], group: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -152,6 +153,8 @@ def _open_client(options: Options) -> Any:  # Any: the client has no types
         from alibabacloud_credentials.client import Client as Credentials
         from alibabacloud_pai_dlc20201203.client import Client
         from alibabacloud_tea_openapi.utils_models import Config
+
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells each log of when keys are refreshed
     except ImportError as error:
         raise MissingPackage(
             "The package {package} is not installed.",

@@ -38,7 +38,15 @@ export const SECTIONS: Readonly<Record<Section, ReadonlyArray<string>>> = {
     'report_to'
   ],
   result: ['output_dir', 'overwrite', 'save_steps', 'save_minutes', 'keep_checkpoints'],
-  machine: ['device', 'devices', 'dtype', 'attn_implementation', 'activation_checkpointing'],
+  machine: [
+    'device',
+    'devices',
+    'dtype',
+    'attn_implementation',
+    'activation_checkpointing',
+    'launcher',
+    'dlc.'
+  ],
   origin: ['revision', 'init_from', 'from_run'],
   other: []
 };

@@ -17,6 +17,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, Stopped, error_from_json
 from qwen3ft_jupyter.finetune.launch import (
     LEAVE_S,
@@ -24,7 +26,6 @@ from qwen3ft_jupyter.finetune.launch import (
     Heard,
     Lateness,
     command,
-    end,
     named,
     pass_on,
     rank_environ,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.work import Work
 
 LOOK_S = 0.25
+ALONE_S = 2.0
+"""torchrun may take so long to end once none of its processes is left."""
 COME_BACK_S = 600.0
 """A host that is lost may take so long to join again."""
 END_S = 3 * LEAVE_S + 10
@@ -226,7 +229,8 @@ class _First:
                 for host in hosts:
                     with contextlib.suppress(OSError):
                         host.line.tell(end=True)
-                end(process, self._heard)
+                self._heard.dismiss()
+                end_ranks(process)
                 self._wait_until_ended(hosts)
 
     def _hear(self, process: subprocess.Popen[bytes], hosts: Sequence[Host], names: Sequence[str]) -> Outcome:
@@ -291,6 +295,33 @@ def _names_of(groups: Sequence[tuple[str, int]]) -> Iterator[str]:
     known = Counter(name for name, _ in groups)
     for place, (name, count) in enumerate(groups):
         yield from [name if known[name] == 1 else f"{name}, host {place}"] * count
+
+
+def end_ranks(process: subprocess.Popen[bytes]) -> int:
+    """Let processes leave that have been told to, or end them; return torchrun's exit code.
+
+    Without them torchrun would wait five minutes for that of another host, which may be gone, and heed no signal.
+    """
+    until = time.monotonic() + LEAVE_S
+    while process.poll() is None and time.monotonic() < until:
+        if not _has_ranks(process):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(ALONE_S)
+            process.kill()
+            return process.wait()
+        time.sleep(LOOK_S / 5)
+    for urge in (process.terminate, process.kill):
+        urge()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(LEAVE_S)
+    return process.wait()
+
+
+def _has_ranks(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        return bool(psutil.Process(process.pid).children())
+    except psutil.Error:
+        return False
 
 
 def place_of(hosts: int, node: int, master: tuple[str, int]) -> list[str]:

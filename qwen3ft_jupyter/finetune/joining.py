@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, Stopped, error_from_json
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.devices import devices_here
-from qwen3ft_jupyter.finetune.hosts import place_of, start_ranks
-from qwen3ft_jupyter.finetune.launch import LEAVE_S
+from qwen3ft_jupyter.finetune.hosts import end_ranks, place_of, start_ranks
 from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
 from qwen3ft_jupyter.finetune.wire import HOSTS_FOLDER, Line, connect, read_key, write_address
 from qwen3ft_jupyter.messages import Message
@@ -210,13 +209,7 @@ class _Joined:
     def _end(self) -> int:
         """Let this host's processes leave, as they have been told; or end them. Returns their exit code."""
         process, self.process = self.process, None
-        if process is None:
-            return 0
-        for urge in (process.terminate, process.kill, process.wait):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(LEAVE_S)
-            urge()
-        return process.wait()
+        return 0 if process is None else end_ranks(process)
 
     def _beat(self) -> None:
         with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.dlc import DlcConfig
 
-ENDPOINT_VARIABLE: Final = "QWEN3FT_DLC_ENDPOINT"
+ENDPOINT_VARIABLE: Final = "PAI_DLC_ENDPOINT"
 """Where PAI-DLC answers, if not at the region's public address: the one within the VPC, or a test's."""
 DSW_VARIABLE: Final = "DSW_INSTANCE_ID"
 """Says that this machine is a PAI-DSW instance, whose other variables then count."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import read_json, write_json
 from qwen3ft_jupyter.jobs.folder import REMOTE
+from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ class Record:
     def write(self, folder: Path, **changes: object) -> Record:
         """Return it with changes, as the folder of a job now holds it. Raises OSError."""
         changed = replace(self, **changes)  # type: ignore[arg-type]  # the fields are those of a frozen value
-        if changed != self or not (folder / REMOTE).exists():
+        if changed != self or not is_there(folder / REMOTE):
             write_json(folder / REMOTE, asdict(changed), mode=0o600)
         return changed
 

@@ -52,7 +52,7 @@ class Submission:
 
 def submission(config: FineTuneConfig, options: Options, model_folder: Path, *, job_id: str, number: int) -> Submission:
     """Return the `number`-th submission of a job. Raises BadConfig if it is too large."""
-    folder = _folder(config, number)
+    folder = _folder(config, job_id, number)
     there = options.paths.there
     state, cache = there(str(folder)), there(str(model_folder.parent))
     if state is None or cache is None:
@@ -62,8 +62,8 @@ def submission(config: FineTuneConfig, options: Options, model_folder: Path, *, 
     return Submission(folder, config_for_containers(config, options), spec)
 
 
-def _folder(config: FineTuneConfig, number: int) -> Path:
-    return Path(config.output_dir) / FOLDER / str(number)
+def _folder(config: FineTuneConfig, job_id: str, number: int) -> Path:
+    return Path(config.output_dir) / FOLDER / f"{job_id}-{number}"  # of another job there may be one, too
 
 
 def planned_spec(config: FineTuneConfig, model_folder: Path) -> str:
@@ -99,7 +99,7 @@ def run(
     try:
         service = Service(options, waits_s=waits_s)
         record, job = _submitted_once(service, config, options, model_folder, context)
-        mount = _folder(config, record.number)
+        mount = _folder(config, context.folder.name, record.number)
         return Follower(service, options, context, record, mount=mount, pace=pace).follow(job)
     except NoAnswer as error:
         raise error.error from error

@@ -220,7 +220,7 @@ def _no_credentials(words: str) -> JobFailed:
 
 
 _NETWORK = Message(
-    "Check the network of this machine; without a public one, set QWEN3FT_DLC_ENDPOINT to the address within the VPC, "
+    "Check the network of this machine; without a public one, set PAI_DLC_ENDPOINT to the address within the VPC, "
     "such as pai-dlc-vpc.cn-hangzhou.aliyuncs.com. Then resume."
 )
 _REFUSALS: Final = (
@@ -243,7 +243,7 @@ _REFUSALS: Final = (
         re.compile(r"Forbidden|NoPermission|AccessDenied|Unauthorized|^403$"),
         Message("The account may not call {action}: {reason}"),
         Message(
-            "Give its RAM user or role paidlc:{action}, and a role in the workspace; docs/how-to/pai-dlc.md has all."
+            "Give its RAM user or role paidlc:{action} and a role in the workspace; see Once in docs/how-to/pai-dlc.md."
         ),
     ),
     (

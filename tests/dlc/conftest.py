@@ -70,5 +70,5 @@ def dlc(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedDlc]:
     from tests.dlc.service import PlayedDlc
 
     with PlayedDlc() as service:
-        monkeypatch.setenv("QWEN3FT_DLC_ENDPOINT", service.url)
+        monkeypatch.setenv("PAI_DLC_ENDPOINT", service.url)
         yield service

@@ -74,9 +74,9 @@ def test_paths_are_those_of_the_containers(fields: dict[str, Any], mount: Path, 
     assert options.paths.here("/mnt/nas/run") == str(mount / "run")
     assert spec["DataSources"] == [{"Uri": "nas://n.example/share/", "MountPath": "/mnt/nas"}]
     assert spec["UserVpc"] == {"VpcId": "vpc-1", "SecurityGroupId": "sg-1"}
-    assert "QWEN3FT_STATE_DIR=/mnt/nas/run/dlc/2" in spec["UserCommand"]
+    assert "QWEN3FT_STATE_DIR=/mnt/nas/run/dlc/J-2" in spec["UserCommand"]
     assert "MODEL_CACHE_DIR=/mnt/nas/models" in spec["UserCommand"]
-    assert "/mnt/nas/env/bin/python -m qwen3ft_jupyter finetune /mnt/nas/run/dlc/2/config.yaml" in spec["UserCommand"]
+    assert "/mnt/nas/env/bin/python -m qwen3ft_jupyter finetune /mnt/nas/run/dlc/J-2/config.yaml" in spec["UserCommand"]
     assert str(mount) not in json.dumps(spec) + json.dumps(sent)
 
 
@@ -105,8 +105,8 @@ def test_a_config_takes_no_secrets(value: str, fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("address", ["http://pai-dlc.example", "https://me:s3cret@host", "https://host/path"])
 def test_an_address_is_https_without_a_login(address: str) -> None:
-    with pytest.raises(BadSetting, match="QWEN3FT_DLC_ENDPOINT") as caught:
-        Endpoint.read({"QWEN3FT_DLC_ENDPOINT": address})
+    with pytest.raises(BadSetting, match="PAI_DLC_ENDPOINT") as caught:
+        Endpoint.read({"PAI_DLC_ENDPOINT": address})
 
     assert "s3cret" not in str(caught.value)
 

@@ -72,7 +72,7 @@ class Stage:
 
     def inner(self, number: int = 1) -> InnerJob:
         """Begin the job of the containers of a submission."""
-        return InnerJob(self.mount / "run" / "dlc" / str(number), number)
+        return InnerJob(self.mount / "run" / "dlc" / f"{self.context.folder.name}-{number}", number)
 
     def trains(self) -> None:
         """Let what is submitted train two steps and succeed."""
@@ -146,7 +146,7 @@ def test_a_job_is_submitted_followed_and_its_result_told(stage: Stage, capsys: p
     }
     assert job["DataSources"] == [{"DataSourceId": "d-abc", "MountPath": str(stage.mount)}]
     assert len(json.dumps(job)) < 4096
-    sent = yaml.safe_load((stage.mount / "run/dlc/1/config.yaml").read_text())
+    sent = yaml.safe_load((stage.mount / "run/dlc" / f"{stage.context.folder.name}-1" / "config.yaml").read_text())
     assert not {"launcher", "dlc"} & sent.keys()
     assert (read_record(stage.context.folder) or pytest.fail("no record")).is_over
 
@@ -378,3 +378,17 @@ def test_what_was_submitted_is_deleted_there_only_when_it_is_asked_for_and_over(
     delete_there(stage.config, stage.context.folder, waits_s=WAITS_S)
 
     assert (before, stage.dlc.jobs) == (["dlc1"], {})
+
+
+def test_what_an_earlier_job_left_in_the_folder_stays_and_is_not_followed(stage: Stage) -> None:
+    earlier = InnerJob(stage.mount / "run" / "dlc" / "20250101-120000-finetune-ffff-1")
+    earlier.step(9)
+    earlier.end("failed", error=BadData("Of another job.").to_json())
+    before = (earlier.folder / "events.jsonl").read_bytes()
+    stage.trains()
+
+    outcome = stage.follow()
+
+    assert outcome.steps == 2
+    assert [row["step"] for row in stage.ear.rows] == [1, 2]
+    assert (earlier.folder / "events.jsonl").read_bytes() == before

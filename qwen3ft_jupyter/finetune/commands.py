@@ -162,11 +162,7 @@ def kubeflow(launch: Launch) -> str:
     notes = _notes(
         tr("For Kubeflow Trainer 2.2 and newer. Replace IMAGE by an image that has qwen3ft-jupyter, torch and peft,"),
         tr("and CLAIM by a volume claim that all pods can write to; it is mounted at {folder}.", folder=mount),
-        *(
-            []
-            if launch.gpus is not None
-            else [tr("Add resourcesPerNode with the GPUs of a node, and take the rest off.")]
-        ),
+        *([] if launch.gpus is not None else [tr("Add resourcesPerNode with the GPUs of a node.")]),
     )
     return "\n".join([*notes, yaml.safe_dump(whole, sort_keys=False, width=1000)]).rstrip()
 

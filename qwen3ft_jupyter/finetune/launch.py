@@ -168,6 +168,8 @@ class Heard:
         self._queue: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
         self._first: Connection | None = None
         self._open: list[Connection] = []
+        self._ranks: list[Connection] = []
+        """Those of them that are known to be of processes."""
         self._is_closed = self._is_dismissed = False
         self.first_gone: int | None = None
         """The process whose connection broke first since all were started."""
@@ -196,14 +198,14 @@ class Heard:
     def dismiss(self) -> None:
         """Let all processes go, whatever they do, and those that still come."""
         self._is_dismissed = True
-        for connection in list(self._open):
+        for connection in list(self._ranks):
             with contextlib.suppress(OSError):
                 connection.send_bytes(LEAVE)
 
     def begin_again(self, restarts: int) -> None:
         """Hear those that are started now; what others still tell is of no account."""
         self.oldest, self.first_gone, self._first = restarts, None, None
-        for connection in list(self._open):
+        for connection in list(self._ranks):
             with contextlib.suppress(OSError):
                 connection.send_bytes(LEAVE)
         self._is_dismissed = False
@@ -225,8 +227,6 @@ class Heard:
                     return
                 continue
             self._open.append(connection)
-            if self._is_dismissed:  # it was still starting
-                self.dismiss()
             start_thread(threading.Thread(target=self._read, args=(connection,), daemon=True))
 
     def _read(self, connection: Connection) -> None:
@@ -234,11 +234,12 @@ class Heard:
         try:
             message = json.loads(connection.recv_bytes())
             if "host" in message:
-                self._open.remove(connection)
+                self._open.remove(connection)  # a host says itself when it goes
                 self._on_host(connection, message["host"])
                 return
             rank, restarts = message.get("rank", rank), message.get("restarts", 0)
-            if restarts < self.oldest:
+            self._ranks.append(connection)
+            if restarts < self.oldest or self._is_dismissed:  # it was still starting
                 connection.send_bytes(LEAVE)
             elif rank == 0:
                 self._first = connection
@@ -249,8 +250,9 @@ class Heard:
             if self.first_gone is None and restarts >= self.oldest:
                 self.first_gone = rank
         finally:
-            if connection in self._open:
-                self._open.remove(connection)
+            for known in (self._open, self._ranks):
+                with contextlib.suppress(ValueError):
+                    known.remove(connection)
 
 
 def named(rank: int | None, hosts: Sequence[str]) -> int | str | None:

@@ -127,6 +127,7 @@ class Reception:
             pass
         finally:
             host.is_lost = True
+            host.line.close()
 
     def _admit(self, host: Host) -> None:
         """Raises JobFailed if the host cannot take part."""

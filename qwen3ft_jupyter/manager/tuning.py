@@ -74,6 +74,7 @@ class FineTunePlans(CachedModels):
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
             here, absent, words = self._here(resolved, work, is_rough=rough)
             found = plan_run(here, self._base(here), earlier, work, is_rough=rough)
+            words = [*words, *(_on_hosts(resolved) if resolved.launcher == "local" else [])]
             plans.append(replace(found, absent=absent, notices=(*words, *found.notices, *self._there(resolved))))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
@@ -244,3 +245,15 @@ class FineTunePlans(CachedModels):
 
         found = self.cache.find(config.model, config.revision)
         return base_model(config.model, found.folder if found else None)
+
+
+def _on_hosts(config: FineTuneConfig) -> list[str]:
+    """Return what is to be known of a fine-tune on several hosts."""
+    if config.hosts == 1:
+        return []
+    words = Message(
+        "{hosts} hosts train together: the job begins once the others have joined, and says how. Memory is that of "
+        "this one.",
+        hosts=config.hosts,
+    )
+    return [words]

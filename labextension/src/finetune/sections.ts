@@ -41,6 +41,8 @@ export const SECTIONS: Readonly<Record<Section, ReadonlyArray<string>>> = {
   machine: [
     'device',
     'devices',
+    'hosts',
+    'hosts_address',
     'dtype',
     'attn_implementation',
     'activation_checkpointing',

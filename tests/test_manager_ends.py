@@ -99,6 +99,7 @@ def test_everything_that_takes_a_reporter_tells_it_the_end() -> None:
         "chat",
         "move_cache",
         "plan_fine_tune",
+        "join_fine_tune",
         "preview",
         "fine_tune",
         "evaluate",

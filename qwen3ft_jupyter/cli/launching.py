@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.jobs import tell_end
-from qwen3ft_jupyter.cli.output import stop_on_signals
+from qwen3ft_jupyter.cli.output import show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput, JobError, Stopped
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.processes import start_thread
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
 
 
+def launch(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> int:
+    """Do what a line says of other hosts or launchers, and return the exit code. Raises BadInput, BadConfig."""
+    if given.print_command or given.print_for:
+        show(printed(config, given))
+        return 0
+    if given.join:
+        return join(manager, config, given.join)
+    return take_place(manager, config, place_of(given), at_once=given.at_once)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Which of the hosts that a launcher starts this is."""
@@ -32,10 +42,8 @@ class Place:
     master: str
 
 
-def place_of(given: Namespace) -> Place | None:
-    """Return the place that a line gives this host; None if it gives none. Raises BadInput: it is not whole."""
-    if given.print_command or given.print_for or (given.node, given.nodes, given.master) == (None, None, None):
-        return None
+def place_of(given: Namespace) -> Place:
+    """Return the place that a line gives this host. Raises BadInput: it is not whole."""
     if None in {given.node, given.nodes} or (given.nodes > 1 and not given.master):
         raise BadInput("--node, --nodes and --master go together.", hint="--node K --nodes N --master HOST:PORT")
     if not 0 <= given.node < given.nodes:

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cli import launching
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_rows
 from qwen3ft_jupyter.cli.jobs import detach, tell_end
 from qwen3ft_jupyter.cli.output import show, show_json
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
 
 
+_ELSEWHERE = ("join", "node", "nodes", "master", "print_command", "print_for")
+"""What is given where other hosts or launchers have a part in it."""
+
+
 def finetune_(given: Namespace) -> int:
     """Start a fine-tune, and follow it; or say what it would be, or which fields it has."""
     if given.schema:
@@ -35,14 +38,10 @@ def finetune_(given: Namespace) -> int:
 
     manager = open_manager(given)
     config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
-    place = launching.place_of(given)
-    if given.print_command or given.print_for:
-        show(launching.printed(config, given))
-        return 0
-    if given.join:
-        return launching.join(manager, config, given.join)
-    if place is not None:
-        return launching.take_place(manager, config, place, at_once=given.at_once)
+    if any(getattr(given, name) not in (None, False) for name in _ELSEWHERE):
+        from qwen3ft_jupyter.cli.launching import launch
+
+        return launch(manager, config, given)
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
     with ProgressLine() as line:

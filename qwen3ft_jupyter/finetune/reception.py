@@ -27,7 +27,6 @@ from qwen3ft_jupyter.finetune.wire import (
     write_address,
 )
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.mirror.mirror import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,6 +171,8 @@ class Reception:
 
     def _serve(self, host: Host) -> dict[str, str] | None:
         """Return how another host fetches the model from this one; None where no record vouches for it."""
+        from qwen3ft_jupyter.mirror.mirror import Mirror  # most hosts have the model
+
         with self._lock:
             if self._mirror is None:
                 folder, token = self._start.model_folder, secrets.token_urlsafe(24)

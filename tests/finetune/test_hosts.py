@@ -85,6 +85,7 @@ def ended(ear: OtherHosts) -> Iterator[None]:
             for process in [*one.children(recursive=True), one] if one.is_running() else []:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+            one.wait(60)
 
 
 def on_hosts(fields: dict[str, Any], model: Path, work: Work, *, resume: bool = False) -> Outcome:
@@ -140,9 +141,10 @@ def test_a_lost_host_joins_again_and_stops_the_run_which_goes_on_with_one(
             ear.started[-1].send_signal(signal.SIGTERM)
 
     ear = OtherHosts(tmp_path, disturb)
-    with ended(ear), pytest.raises(Stopped):
-        on_hosts(fields, tiny, Work(ear))
-    assert ear.started[1].wait(60) == 128 + signal.SIGTERM
+    with ended(ear):
+        with pytest.raises(Stopped):
+            on_hosts(fields, tiny, Work(ear))
+        assert ear.started[1].wait(60) == 128 + signal.SIGTERM
     stopped_at = len(values(fields))
     alone(fields, tiny, resume=True)
 

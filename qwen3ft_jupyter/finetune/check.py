@@ -77,7 +77,7 @@ def check_fine_tune(
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
-    own: list[Check] = [check_attention, check_quantization, check_trackers, check_device, check_evaluation]
+    own: list[Check] = [check_this_machine, check_evaluation]
     all_checks = [*own, check_parent, *checks, _check_unfinished if goes_on else check_output]
     try:
         resolved = FineTuneConfig.from_dict(values)
@@ -155,6 +155,13 @@ def check_files(config: FineTuneConfig) -> None:
     problems = find_sources(here.data, [])[1] if here is not None else []
     if problems:
         raise _together(problems)
+
+
+def check_this_machine(config: FineTuneConfig) -> None:
+    """Make sure that this machine has what the fine-tune needs, if it runs here. Raises all that is wrong as one."""
+    needs: list[Check] = [check_attention, check_quantization, check_trackers, check_device]
+    if config.launcher == "local" and (errors := _run(needs, config)):
+        raise _together(errors)
 
 
 def check_attention(config: FineTuneConfig) -> None:

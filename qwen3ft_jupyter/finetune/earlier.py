@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     """Returns the output folder of the fine-tune with a job id; None: there is no such job."""
 
 _BLOCK = 1 << 20
-OWN = frozenset({"output_dir", "overwrite", "init_from", "from_run"})
+OWN = frozenset({"output_dir", "overwrite", "init_from", "from_run", "launcher", "dlc"})
 """Fields that a run never takes from an earlier one."""
 COMPUTES_NOTHING = OWN | {"save_steps", "save_minutes", "keep_checkpoints", "revision", "data"}
 COMPUTES_NOTHING |= {"report", "prompts", "report_to", "devices", "hosts", "hosts_address"}

@@ -139,12 +139,17 @@ class ModelJobs:
         return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
 
     def fine_tune(self, config: FineTuneConfig, *, at_once: bool, goes_on: bool = False) -> Job:
-        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPUs."""
+        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPUs here."""
         from qwen3ft_jupyter.manager.datasets import dataset_names
 
-        gpu = "" if at_once else self._pick_gpus(config.device, config.devices)
+        is_here = config.launcher == "local"
+        gpu = "" if at_once or not is_here else self._pick_gpus(config.device, config.devices)
         params = FineTuneParams(self.starter(), config.to_dict(), gpu, dataset_names(config.data), goes_on)
-        return self.store.start(FINETUNE, params)
+        if is_here:
+            return self.store.start(FINETUNE, params)
+        from qwen3ft_jupyter.dlc.follow import GRACE_S
+
+        return self.store.start(FINETUNE, params, grace_s=GRACE_S)
 
     def evaluate(self, params: EvaluateParams, *, at_once: bool) -> Job:
         """Start an evaluation; unless `at_once`, it waits for what is on the same GPUs."""

@@ -314,13 +314,14 @@ class ModelManager(FineTunePlans, Details, Updates, Moving, CachedModels, TunedM
         from qwen3ft_jupyter.finetune.check import check_fine_tune
 
         jobs, work = self._model_jobs, self._work(reporter, None)
-        checks = (self._check_base, jobs.refuse_if_written_to)
+        checks = (self._check_base, jobs.refuse_if_written_to, self._check_launcher)
         read, bring = functools.partial(check_here, work=work), self.fetcher(work) if fetch else self.finder()
         resolved = check_fine_tune(
             config, fields, *checks, read=read, find_run=jobs.output_dir_of, fetch=bring, goes_on=go_on
         )
-        self._loaded.release()  # the model that answers questions and the job would share one GPU
-        self._refuse_if_too_large(resolved)
+        if resolved.launcher == "local":
+            self._loaded.release()  # the model that answers questions and the job would share one GPU
+            self._refuse_if_too_large(resolved)
         return jobs.fine_tune(resolved, at_once=at_once, goes_on=go_on)
 
     # Loading and talking

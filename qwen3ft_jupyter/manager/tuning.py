@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.planning import Base
     from qwen3ft_jupyter.finetune.preview import Preview
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager.ahead import Look
     from qwen3ft_jupyter.manager.cached import CachedModels
     from qwen3ft_jupyter.work import Reporter, Work
@@ -73,10 +74,11 @@ class FineTunePlans(CachedModels):
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
             here, absent, words = self._here(resolved, work, is_rough=rough)
             found = plan_run(here, self._base(here), earlier, work, is_rough=rough)
-            plans.append(replace(found, absent=absent, notices=(*words, *_on_hosts(resolved), *found.notices)))
+            words = [*words, *(_on_hosts(resolved) if resolved.launcher == "local" else [])]
+            plans.append(replace(found, absent=absent, notices=(*words, *found.notices, *self._there(resolved))))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
-            checks = (self._check_base, self._model_jobs.refuse_if_written_to)
+            checks = (self._check_base, self._model_jobs.refuse_if_written_to, self._check_launcher)
             find_run, bring = self._model_jobs.output_dir_of, self.fetcher(work) if fetch else self.finder()
             tables_in = Path(folder)
             check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=bring)
@@ -204,6 +206,39 @@ class FineTunePlans(CachedModels):
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""
         check_known(config.model, self.cache)
+
+    def delete_there(self, job: Job) -> None:
+        """Delete what a job that is over has submitted to PAI-DLC from the list there. Raises JobFailed."""
+        from qwen3ft_jupyter.dlc.run import delete_there
+        from qwen3ft_jupyter.finetune.config import FineTuneConfig
+        from qwen3ft_jupyter.manager.params import FineTuneParams
+
+        if isinstance(job.params, FineTuneParams):
+            delete_there(FineTuneConfig.from_dict(job.params.config), job.folder)
+
+    def _check_launcher(self, config: FineTuneConfig) -> None:
+        """Raise BadConfig, naming all of it, if what submits the fine-tune elsewhere lacks something."""
+        if config.launcher == "pai-dlc":
+            from qwen3ft_jupyter.dlc.options import settle
+
+            settle(config, model_folder=self._model_folder(config))
+
+    def _there(self, config: FineTuneConfig) -> list[str]:
+        """Return what is told of a fine-tune that runs elsewhere: what would be submitted."""
+        if config.launcher == "local":
+            return []
+        from qwen3ft_jupyter.dlc.run import planned_spec
+
+        spec = planned_spec(config, self._model_folder(config))
+        return [
+            Message("It runs at PAI-DLC: memory, disk and time above are those of this machine."),
+            Message("To PAI-DLC goes: {spec}", spec=spec),
+        ]
+
+    def _model_folder(self, config: FineTuneConfig) -> Path:
+        """Return where the model is, or will be."""
+        found = self.cache.find(config.model, config.revision)
+        return found.folder if found else self.settings.cache_dir / config.model.replace("/", "_")
 
     def _base(self, config: FineTuneConfig) -> Base:
         from qwen3ft_jupyter.finetune.planning import base_model

@@ -45,7 +45,9 @@ export const SECTIONS: Readonly<Record<Section, ReadonlyArray<string>>> = {
     'hosts_address',
     'dtype',
     'attn_implementation',
-    'activation_checkpointing'
+    'activation_checkpointing',
+    'launcher',
+    'dlc.'
   ],
   origin: ['revision', 'init_from', 'from_run'],
   other: []

@@ -53,8 +53,9 @@ lab: $(STAMPS)/demo  ## the same in JupyterLab; LAB_OPTIONS="--no-browser --port
 
 test: $(STAMPS)/dev test-front test-browser test-python  ## all tests
 
+# A process for each CPU, each with one thread to calculate: more of them would wait for one another.
 test-python: $(STAMPS)/dev
-	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal $(PYTEST_OPTIONS)
 
 coverage: $(STAMPS)/dev  ## the tests of Python, and which lines they reach
 	@$(BIN)/python -m pytest --cov --cov-report=term

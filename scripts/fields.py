@@ -93,6 +93,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "basic": ("Basic", "基本"),
     "advanced": ("Advanced", "高级"),
     "lora": ("Within `lora`", "`lora` 之内"),
+    "dlc": ("Within `dlc`", "`dlc` 之内"),
     "presets": ("Presets", "预设"),
     "names": ("Names of other trainers", "其他训练工具的名称"),
     "field": ("field", "字段"),
@@ -122,7 +123,7 @@ def reference(language: Language) -> str:
     say = {name: words[language == "zh"] for name, words in _WORDS.items()}
     parts = [_HEAD[language]]
     groups = {group: _in_group(schema, group) for group in ("basic", "advanced")}
-    groups["lora"] = schema["$defs"]["LoraConfig"]["properties"]
+    groups |= {"lora": schema["$defs"]["LoraConfig"]["properties"], "dlc": schema["$defs"]["DlcConfig"]["properties"]}
     for name, fields in groups.items():
         parts += [f"## {say[name]}\n", *_field_rows(fields, say), ""]
     parts += [f"## {say['presets']}\n", say["of_presets"], "", *_preset_rows(say), ""]

@@ -48,6 +48,18 @@ def unsynced() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep jobs, cache and config of the tests, and of processes they start, apart from those of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("STATE", "CACHE", "CONFIG"):
+            patch.setenv(f"XDG_{kind}_HOME", str(tmp_path_factory.mktemp(kind.lower())))
+        # each of these would name another folder
+        for variable in ("QWEN3FT_STATE_DIR", "MODEL_CACHE_DIR", "DSW_INSTANCE_ID", "JUPYTER_NAME", "MODELSCOPE_CACHE"):
+            patch.delenv(variable, raising=False)
+        yield
+
+
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask the real disk all the same."""

@@ -29,6 +29,7 @@ LEVELS = [
     ["loading"],
     ["finetune"],
     ["jobs"],
+    ["dlc"],
     ["manager"],
     ["faces"],
     ["server", "notebook", "cli"],

@@ -65,7 +65,7 @@ def test_work_that_succeeds_is_over(manager: ModelManager, made: Ends, name: str
 @pytest.mark.parametrize(
     "name",
     [
-        *(WORK.keys() - {"evict_all"}),
+        *(name for name in WORK if name != "evict_all"),
         "load_model_and_tokenizer",
         "chat",
         "move_cache",
@@ -99,6 +99,7 @@ def test_everything_that_takes_a_reporter_tells_it_the_end() -> None:
         "chat",
         "move_cache",
         "plan_fine_tune",
+        "join_fine_tune",
         "preview",
         "fine_tune",
         "evaluate",

@@ -74,7 +74,7 @@ def jobs_resume_(given: Namespace) -> None:
 
 def jobs_forget_(given: Namespace) -> None:
     """Delete a job's record."""
-    _job(given).forget()
+    actions.forget_job(open_manager(given), given)
 
 
 def jobs_log_(given: Namespace) -> None:

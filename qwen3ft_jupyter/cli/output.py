@@ -106,17 +106,21 @@ def stopped_words(error: Stopped) -> str:
 
 
 @contextlib.contextmanager
-def stop_on_signals(leave_word: Callable[[], str] = str) -> Iterator[threading.Event]:
+def stop_on_signals(
+    leave_word: Callable[[], str] = str, *, patience_s: float | None = _PATIENCE_S
+) -> Iterator[threading.Event]:
     """Yield an event that Ctrl-C, SIGTERM and SIGHUP set; work that does not heed it is left behind.
 
     That is safe: whatever this package writes survives being broken off at any point. `leave_word` is called before,
-    and returns what else to say. The exit code is 128 and the signal's number.
+    and returns what else to say. The exit code is 128 and the signal's number. Without `patience_s` the work has all
+    the time it needs, unless a second signal comes.
     """
     stop, is_over, received = threading.Event(), threading.Event(), [signal.SIGINT]
 
     def leave() -> None:
+        is_second = stop.is_set()
         stop.set()
-        if not is_over.wait(_PATIENCE_S):
+        if not is_over.wait(_PATIENCE_S if is_second else patience_s):
             say("\n" + "\n".join(filter(None, (tr("stopped; what arrived is kept"), leave_word()))))
             os._exit(128 + received[-1])
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
 
 
+_ELSEWHERE = ("join", "node", "nodes", "master", "print_command", "print_for")
+"""What is given where other hosts or launchers have a part in it."""
+
+
 def finetune_(given: Namespace) -> int:
     """Start a fine-tune, and follow it; or say what it would be, or which fields it has."""
     if given.schema:
@@ -34,6 +38,10 @@ def finetune_(given: Namespace) -> int:
 
     manager = open_manager(given)
     config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
+    if any(getattr(given, name) not in (None, False) for name in _ELSEWHERE):
+        from qwen3ft_jupyter.cli.launching import launch
+
+        return launch(manager, config, given)
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
     with ProgressLine() as line:

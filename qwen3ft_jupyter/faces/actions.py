@@ -227,6 +227,15 @@ def snapshots(jobs: Iterable[Job]) -> list[JobSnapshot]:
     return known
 
 
+def forget_job(manager: ModelManager, given: Namespace) -> Job:
+    """Delete a job's record, and where that is asked for its entries at PAI-DLC."""
+    job = find_job(manager, given.id)
+    if given.there:
+        manager.delete_there(job)
+    job.forget()
+    return job
+
+
 def find_job(manager: ModelManager, text: str) -> Job:
     """Return the job whose id is `text`, or the only one whose id begins or ends with it.
 

@@ -16,7 +16,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.devices import pick_gpus
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
-from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.output import check_output, unfinished_run
 from qwen3ft_jupyter.finetune.sources import absent_repo, find_sources, named_repo
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
@@ -52,6 +52,7 @@ def check_fine_tune(
     tables_in: Path | None = None,
     find_run: FindRun = lambda _: None,
     fetch: Fetch | None = None,
+    goes_on: bool = False,
 ) -> FineTuneConfig:
     """Return the config of a fine-tune that can start.
 
@@ -65,6 +66,8 @@ def check_fine_tune(
         fetch: Brings or finds the data sets of a hub that data names, once nothing else is wrong. Those that it has
             not keep their names, and `read` has to know.
 
+        goes_on: Whether an unfinished run in output_dir is to be gone on with.
+
     Raises:
         BadConfig: Fields are wrong, output_dir cannot be used, or the run it begins with cannot.
         BadData: The data is wrong.
@@ -74,8 +77,8 @@ def check_fine_tune(
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
-    own: list[Check] = [check_attention, check_quantization, check_trackers, check_device, check_evaluation]
-    all_checks = [*own, check_parent, *checks, check_output]
+    own: list[Check] = [check_this_machine, check_evaluation]
+    all_checks = [*own, check_parent, *checks, _check_unfinished if goes_on else check_output]
     try:
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
@@ -97,6 +100,10 @@ def check_fine_tune(
     if errors:
         raise _together(errors) from errors[0]
     return resolved
+
+
+def _check_unfinished(config: FineTuneConfig) -> None:
+    check_output(config, run_id=unfinished_run(Path(config.output_dir)))
 
 
 def config_for_preview(
@@ -148,6 +155,13 @@ def check_files(config: FineTuneConfig) -> None:
     problems = find_sources(here.data, [])[1] if here is not None else []
     if problems:
         raise _together(problems)
+
+
+def check_this_machine(config: FineTuneConfig) -> None:
+    """Make sure that this machine has what the fine-tune needs, if it runs here. Raises all that is wrong as one."""
+    needs: list[Check] = [check_attention, check_quantization, check_trackers, check_device]
+    if config.launcher == "local" and (errors := _run(needs, config)):
+        raise _together(errors)
 
 
 def check_attention(config: FineTuneConfig) -> None:

@@ -6,38 +6,32 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import MinLen
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
     field_validator,
-    model_validator,
 )
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
+from qwen3ft_jupyter.finetune.dlc import DlcConfig
+from qwen3ft_jupyter.finetune.group import BASIC, Group
 from qwen3ft_jupyter.finetune.names import in_our_words
 from qwen3ft_jupyter.finetune.objectives import DEFAULT_LEARNING_RATE, OBJECTIVES
 from qwen3ft_jupyter.finetune.presets import Preset, fill_in
-from qwen3ft_jupyter.finetune.problems import find_problems, problems_of
+from qwen3ft_jupyter.finetune.problems import problems_of
 from qwen3ft_jupyter.finetune.rules import Accepts
-from qwen3ft_jupyter.finetune.strict_yaml import THE_CONFIG, parse_yaml
-from qwen3ft_jupyter.messages import Language, Message, Texts, translate
+from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
+from qwen3ft_jupyter.messages import Language, Message, translate
 from qwen3ft_jupyter.paths import at_home, current_folder
-
-if TYPE_CHECKING:
-    from pydantic.config import JsonDict
-    from typing_extensions import Self
 
 _Words = Annotated[str, MinLen(1)] | Annotated[list[Annotated[str, MinLen(1)]], MinLen(1)]
 
@@ -67,9 +61,6 @@ OBJECTIVE_FIELDS = tuple(dict.fromkeys(name for one in OBJECTIVES.values() for n
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _WORDS = ("title", "description", "x-unit")
 
-BASIC: JsonDict = {"x-group": "basic"}
-"""Of the fields that a form shows at once; all others are advanced."""
-
 
 def _below_base(path: str, info: ValidationInfo) -> str:
     """Return the absolute path; a relative one starts at the base of the context, or the working folder."""
@@ -91,66 +82,7 @@ _Run = Annotated[
 ]
 
 
-class _Group(BaseModel):
-    """Fields as people write them. What stands below a field is its help, in every face.
-
-    Raises:
-        BadConfig: Fields are wrong; the message names every one.
-    """
-
-    _prefix: ClassVar[str] = ""
-    """What leads to the group, with a dot."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
-    )
-
-    @classmethod
-    def _complete(cls, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:  # noqa: ARG003
-        """Return the fields in our words, with those that follow from others; Any: they are not checked yet."""
-        return dict(values)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _say_problems(cls, values: object, check: ModelWrapValidatorHandler[Self]) -> Self:
-        """Say what is wrong in our words. Raises BadConfig."""
-        if isinstance(values, cls):
-            return check(values)
-        if not isinstance(values, Mapping):
-            raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
-        problems: list[str] = []
-        given = cls._complete({str(name): value for name, value in values.items()}, problems)
-        try:
-            group = check(given)
-        except ValidationError as error:
-            problems += find_problems(error.errors(include_url=False), cls, given, cls._prefix)
-        if not problems:
-            return group
-        raise BadConfig(
-            "The fine-tune config has 1 wrong field: {problems}."
-            if len(problems) == 1
-            else "The fine-tune config has {count} wrong fields: {problems}.",
-            hint="Correct them all. The fields are: {names}."
-            if any("unknown field" in problem for problem in problems)
-            else "Correct them all.",
-            names=", ".join(cls.model_fields),
-            count=len(problems),
-            problems=Texts(problems),
-        )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _read(cls, value: object, info: ValidationInfo) -> object:
-        try:
-            return rules.read(value, cls.model_fields[str(info.field_name)].annotation)
-        except (TypeError, OverflowError) as error:
-            raise ValueError(value) from error  # the one error that pydantic gathers
-
-
-class LoraConfig(_Group):
+class LoraConfig(Group):
     """The adapter's shape."""
 
     model_config = ConfigDict(title="Adapter")
@@ -182,7 +114,7 @@ class LoraConfig(_Group):
     """Tokens whose rows in embedding and head learn, too; auto: what a base model lacks of its template; []: none."""
 
 
-class FineTuneConfig(_Group):
+class FineTuneConfig(Group):
     """One fine-tune."""
 
     model_config = ConfigDict(title="Fine-tune")
@@ -254,7 +186,7 @@ class FineTuneConfig(_Group):
         dict[str, tuple[str, ...]],
         BeforeValidator(rules.read_columns, json_schema_input_type=dict[rules.Part, _Words]),
         Accepts(Message("a group of fields that names columns, at least question and answer")),
-    ] = {}
+    ] = Field(default={})
     """The data's columns by what they hold, where their names do not tell. Others are not learned."""
     skip_bad_rows: bool = False
     """Leave rows out that cannot be mapped, and count them, instead of refusing the file."""
@@ -326,6 +258,16 @@ class FineTuneConfig(_Group):
     """GPUs that train together: how many, which, or all of this machine. A step has the same samples however many."""
     sharding: Literal["auto", "none", "full", "offload"] = "auto"
     """FSDP over several GPUs: none, full, offload (to host); auto: full for method full or where one has no room."""
+    hosts: int = Field(default=1, ge=1, le=rules.MOST_HOSTS)
+    """Hosts that train together, each with its devices; output_dir and data lie on a mount that all of them share."""
+    hosts_address: Annotated[
+        str | None, BeforeValidator(rules.read_address), Accepts(Message("HOST:PORT, HOST or :PORT"))
+    ] = None
+    """Where the first of several hosts listens for the others, as HOST:PORT; null: its own address, any port."""
+    launcher: Literal["local", "pai-dlc"] = "local"
+    """Where it runs: local, on this machine; pai-dlc, as a job of Alibaba Cloud PAI-DLC."""
+    dlc: DlcConfig = Field(default=DlcConfig(), title="PAI-DLC")
+    """Where on PAI-DLC; of account to launcher: pai-dlc alone."""
 
     @classmethod
     def from_dict(
@@ -378,11 +320,11 @@ class FineTuneConfig(_Group):
     def _complete(cls, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
         return fill_in(in_our_words(values, cls.model_fields, problems))
 
-    @field_validator("lora", mode="wrap")
+    @field_validator("lora", "dlc", mode="wrap")
     @classmethod
-    def _check_lora(cls, values: object, check: ValidatorFunctionWrapHandler) -> LoraConfig:
+    def _check_group(cls, values: object, check: ValidatorFunctionWrapHandler) -> Group:
         try:
-            return cast("LoraConfig", check(values))
+            return cast("Group", check(values))
         except BadConfig as error:
             raise rules.WrongGroup(problems_of(error)) from error  # pydantic gathers ValueErrors
 

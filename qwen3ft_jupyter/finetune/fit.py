@@ -170,7 +170,7 @@ def plan_memory(
     `count` devices compute it; None: as many as the config asks for.
     """
     if count is None:
-        count = count_devices(config.device, config.devices, len(machine.gpus))
+        count = config.hosts * count_devices(config.device, config.devices, len(machine.gpus))
     place = _place_of_each(config, needs.parameters, machine, count)
     how, free = training_of(config, needs, place, tokens.longest, count), place.free_bytes
     needed = needs.memory(config, how)
@@ -206,7 +206,8 @@ def plan_memory(
 def _place_of_each(config: FineTuneConfig, parameters: int, machine: Machine, count: int) -> Place:
     """Return where each of `count` processes computes: those on a CPU share the memory of the host."""
     place = place_of(config, parameters, machine)
-    return replace(place, free_bytes=place.free_bytes // count) if place.precision.device == "cpu" else place
+    of_host = max(1, count // config.hosts)
+    return replace(place, free_bytes=place.free_bytes // of_host) if place.precision.device == "cpu" else place
 
 
 def _largest_model(config: FineTuneConfig, tokens: Tokens, place: Place, count: int) -> str:
@@ -239,7 +240,7 @@ def changes_that_fit(
 
     def needs(fields: Mapping[str, Any], width: int = length, of: Needs = of_model) -> Change | None:
         changed = config.model_copy(update={name: value for name, value in fields.items() if name != "model"})
-        many = int(fields.get("devices", count))
+        many = config.hosts * int(fields["devices"]) if "devices" in fields else count
         place = _place_of_each(changed, of.parameters, machine, many)
         how = training_of(changed, of, place, width, many)
         memory = of.memory(changed, how)
@@ -286,7 +287,7 @@ def _with_more_gpus(
     """Yield fields with more GPUs of this machine, which share the model out; the fewest first."""
     if config.sharding in {"auto", "full"} and not config.device.startswith("cuda:"):
         for way in ({}, least):
-            for many in range(count + 1, len(machine.gpus) + 1):
+            for many in range(count // config.hosts + 1, len(machine.gpus) + 1):
                 yield {"devices": many, **way}
 
 

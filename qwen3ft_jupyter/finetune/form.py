@@ -121,13 +121,15 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what each field is that is not given."""
     plain = {name: field.default for name, field in FineTuneConfig.model_fields.items() if not field.is_required()}
     within = plain.pop("lora").model_dump(mode="json")
+    of_dlc = plain.pop("dlc").model_dump(mode="json")
     filled = fill_in({name: given[name] for name in ("preset", "method", "objective") if given.get(name) is not None})
     within |= filled.pop("lora", {})
     for one, other in EXCLUSIVE.items():
         if given.get(other) is not None:
             filled.pop(one, None)
     plain |= {name: value for name, value in filled.items() if name not in {"preset", "method", "objective"}}
-    defaults = {**plain, **{f"lora.{name}": value for name, value in within.items()}}
+    groups = {"lora": within, "dlc": of_dlc}
+    defaults = plain | {f"{group}.{name}": value for group in groups for name, value in groups[group].items()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
 
 

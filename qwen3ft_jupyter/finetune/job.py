@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.finetune.devices import devices_here
+from qwen3ft_jupyter.finetune.output import unfinished_run
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import lead
+from qwen3ft_jupyter.finetune.wire import leave_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.results import Outcome
@@ -42,8 +44,9 @@ def run(
     datasets: Mapping[str, str] | None = None,
     earlier: Iterable[Path] = (),
     gpus: tuple[str, ...] = (),
+    goes_on: bool = False,
 ) -> Outcome:
-    """Train as `config` says, in this process, or in one for each of several devices.
+    """Train as `config` says, in this process, or in one for each of several devices, on one host or several.
 
     A second attempt goes on from the job's own last complete checkpoint.
 
@@ -55,12 +58,20 @@ def run(
         datasets: Which data sets on a hub its data is, by the path, for the record.
         earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
         gpus: Those that the job was given; none for one that takes no turns.
+        goes_on: Whether an unfinished run in the output folder is gone on with, whichever job began it.
 
     Returns what `train` returns, and raises what it raises.
     """
+    leave_places()
     resume, run_id = context.attempt > 1, context.folder.name
+    if goes_on and (begun := unfinished_run(Path(config.output_dir))):
+        resume, run_id = True, begun
     start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
     devices = devices_here(config.device, config.devices, gpus)
+    if config.hosts > 1:
+        from qwen3ft_jupyter.finetune.hosts import train_on_hosts
+
+        return train_on_hosts(config, start, devices, context.work)
     if len(devices) > 1:
         from qwen3ft_jupyter.finetune.launch import train_together
 

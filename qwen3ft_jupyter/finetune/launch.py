@@ -19,17 +19,18 @@ from dataclasses import dataclass, field
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Listener
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qwen3ft_jupyter.errors import JobFailed, error_from_json
 from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, STOP
 from qwen3ft_jupyter.finetune.results import Outcome
+from qwen3ft_jupyter.finetune.wire import is_place
 from qwen3ft_jupyter.messages import Message, from_json, with_messages
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
@@ -46,10 +47,16 @@ LEAVE_S = 20.0
 _ENTRY = Path(__file__).parent.parent / "__main__.py"
 
 
-def command(python: str, count: int, file: Path) -> list[str]:
+ALONE = ("--standalone", f"--max-restarts={MOST_RESTARTS}")
+"""What torchrun is told on the one host of a fine-tune. Of several hosts the first says when all are started again."""
+
+
+def command(python: str, count: int, file: Path | str, place: Sequence[str] = ALONE) -> list[str]:
     """Return the command that starts `count` processes on this host, which take part in what `file` describes."""
-    torchrun = [python, "-m", "torch.distributed.run", "--standalone"]
-    return [*torchrun, f"--nproc-per-node={count}", f"--max-restarts={MOST_RESTARTS}", str(_ENTRY), "rank", str(file)]
+    return [
+        *(python, "-m", "torch.distributed.run", *place),
+        *(f"--nproc-per-node={count}", str(_ENTRY), "rank", str(file)),
+    ]
 
 
 def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str], work: Work) -> Outcome:
@@ -67,17 +74,17 @@ def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str],
         file = Path(folder) / "ranks.json"
         task = {"config": config.to_dict(), "start": start.to_dict(), "devices": list(devices)}
         file.write_text(json.dumps({**task, "address": listener.address}), encoding="utf-8")
-        heard = _Heard(listener)
-        environ = {**os.environ, KEY_VARIABLE: key.hex()}
+        heard = Heard(listener)
+        environ = rank_environ(key)
         process = subprocess.Popen(command(sys.executable, len(devices), file), env=environ)
         try:
-            return _until_end(process, heard, work, len(devices))
+            return _untilend(process, heard, work, len(devices))
         finally:
-            _end(process, heard)
+            end(process, heard)
             heard.close()
 
 
-def _until_end(process: subprocess.Popen[bytes], heard: _Heard, work: Work, count: int) -> Outcome:
+def _untilend(process: subprocess.Popen[bytes], heard: Heard, work: Work, count: int) -> Outcome:
     """Pass on what is told until the first process tells its outcome. Raises what any of them tells."""
     restarts, lateness = 0, Lateness(count)
     while process.poll() is None or not heard.is_over():
@@ -94,7 +101,7 @@ def _until_end(process: subprocess.Popen[bytes], heard: _Heard, work: Work, coun
                 restarts, lateness = message["restarts"], Lateness(count)
                 _tell_of_restart(heard, work, restarts, count)
             lateness.hear(rank, message, time.monotonic())
-            _pass_on(message, work)
+            pass_on(message, work)
         for notice in lateness.news(time.monotonic()):
             work.reporter.notice(notice)
     raise JobFailed(
@@ -102,7 +109,7 @@ def _until_end(process: subprocess.Popen[bytes], heard: _Heard, work: Work, coun
     )
 
 
-def _tell_of_restart(heard: _Heard, work: Work, restarts: int, count: int) -> None:
+def _tell_of_restart(heard: Heard, work: Work, restarts: int, count: int) -> None:
     work.notice(
         "Process {rank} of {count} died: all have been started again ({number} of {most} times).",
         rank=heard.first_gone,
@@ -113,7 +120,8 @@ def _tell_of_restart(heard: _Heard, work: Work, restarts: int, count: int) -> No
     heard.first_gone = None
 
 
-def _pass_on(message: Mapping[str, Any], work: Work) -> None:
+def pass_on(message: Mapping[str, Any], work: Work) -> None:
+    """Tell whoever started the work what a process tells."""
     if "progress" in message:
         work.progress(Progress.from_dict(message["progress"]))
     elif "notice" in message:
@@ -122,7 +130,7 @@ def _pass_on(message: Mapping[str, Any], work: Work) -> None:
         work.metrics(message["metrics"])
 
 
-def _end(process: subprocess.Popen[bytes], heard: _Heard) -> None:
+def end(process: subprocess.Popen[bytes], heard: Heard) -> None:
     """Let all leave, torchrun then ends; or end it, and what it has started with it."""
     heard.dismiss()
     for urge in (process.terminate, process.kill, process.wait):
@@ -132,17 +140,41 @@ def _end(process: subprocess.Popen[bytes], heard: _Heard) -> None:
         urge()
 
 
-class _Heard:
-    """What processes tell, in the order in which it comes. Threads of its own accept and read."""
+def rank_environ(key: bytes) -> dict[str, str]:
+    """Return the environment of the processes: nothing in it tells of a place that another launcher gave this one."""
+    return {name: value for name, value in os.environ.items() if not is_place(name)} | {KEY_VARIABLE: key.hex()}
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+
+class Listens(Protocol):
+    """A listener of `multiprocessing`, or a `wire.Door`."""
+
+    def accept(self) -> Connection:
+        """Return the next one who knows the key."""
+
+    def close(self) -> None:
+        """Accept no more."""
+
+
+class Heard:
+    """What processes tell, in the order in which it comes. Threads of its own accept and read.
+
+    Who begins with "host" is the launcher of another host, and handed to `on_host` with what it said.
+    """
+
+    def __init__(
+        self, listener: Listens, on_host: Callable[[Connection, Mapping[str, Any]], None] = lambda _, __: None
+    ) -> None:
+        self._listener, self._on_host = listener, on_host
         self._queue: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
         self._first: Connection | None = None
         self._open: list[Connection] = []
+        self._ranks: list[Connection] = []
+        """Those of them that are known to be of processes."""
         self._is_closed = self._is_dismissed = False
         self.first_gone: int | None = None
         """The process whose connection broke first since all were started."""
+        self.oldest = 0
+        """Processes that were started before that many restarts are let go."""
         start_thread(threading.Thread(target=self._accept, name="qwen3ft-ranks", daemon=True))
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -166,9 +198,20 @@ class _Heard:
     def dismiss(self) -> None:
         """Let all processes go, whatever they do, and those that still come."""
         self._is_dismissed = True
-        for connection in list(self._open):
+        for connection in list(self._ranks):
             with contextlib.suppress(OSError):
                 connection.send_bytes(LEAVE)
+
+    def begin_again(self, restarts: int) -> None:
+        """Hear those that are started now; what others still tell is of no account."""
+        self.oldest, self.first_gone, self._first = restarts, None, None
+        for connection in list(self._ranks):
+            with contextlib.suppress(OSError):
+                connection.send_bytes(LEAVE)
+        self._is_dismissed = False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
 
     def close(self) -> None:
         """Accept no more."""
@@ -184,24 +227,41 @@ class _Heard:
                     return
                 continue
             self._open.append(connection)
-            if self._is_dismissed:  # it was still starting
-                self.dismiss()
             start_thread(threading.Thread(target=self._read, args=(connection,), daemon=True))
 
     def _read(self, connection: Connection) -> None:
-        rank = -1
+        rank = restarts = -1
         try:
-            while True:
-                message = json.loads(connection.recv_bytes())
-                rank = message.get("rank", rank)
-                if message.get("rank") == 0:
-                    self._first = connection
+            message = json.loads(connection.recv_bytes())
+            if "host" in message:
+                self._open.remove(connection)  # a host says itself when it goes
+                self._on_host(connection, message["host"])
+                return
+            rank, restarts = message.get("rank", rank), message.get("restarts", 0)
+            self._ranks.append(connection)
+            if restarts < self.oldest or self._is_dismissed:  # it was still starting
+                connection.send_bytes(LEAVE)
+            elif rank == 0:
+                self._first = connection
+            while restarts >= self.oldest:
                 self._queue.put((rank, message))
+                message = json.loads(connection.recv_bytes())
         except (EOFError, OSError):
-            if self.first_gone is None:
+            if self.first_gone is None and restarts >= self.oldest:
                 self.first_gone = rank
         finally:
-            self._open.remove(connection)
+            for known in (self._open, self._ranks):
+                with contextlib.suppress(ValueError):
+                    known.remove(connection)
+
+
+def named(rank: int | None, hosts: Sequence[str]) -> int | str | None:
+    """Return what to call a process: its number, with its host if there are several.
+
+    >>> named(1, ()), named(1, ("gpu-1", "gpu-2"))
+    (1, '1 (gpu-2)')
+    """
+    return rank if rank is None or not 0 <= rank < len(hosts) else f"{rank} ({hosts[rank]})"
 
 
 @dataclass
@@ -209,6 +269,8 @@ class Lateness:
     """Tells which process holds the others up."""
 
     count: int
+    hosts: Sequence[str] = ()
+    """Of each process the host, where there are several."""
     _step: int = -1
     _waiting: dict[int, float] = field(default_factory=dict)
     """Since when processes have waited at the step, by their rank."""
@@ -247,14 +309,14 @@ class Lateness:
         for rank in silent:
             yield Message(
                 "Process {rank} of {count} has been silent for {seconds:.0f} s, and the others wait for it.",
-                rank=rank,
+                rank=named(rank, self.hosts),
                 count=self.count,
                 seconds=LATE_S,
             )
         for rank in late if not silent else ():
             yield Message(
                 "Process {rank} of {count} is {seconds:.0f} s behind the others at step {step}, and they wait for it.",
-                rank=rank,
+                rank=named(rank, self.hosts),
                 count=self.count,
                 seconds=LATE_S,
                 step=self._step + 1,

@@ -67,6 +67,14 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
         _check_free(config, folder, run_id)
 
 
+def unfinished_run(folder: Path) -> str | None:
+    """Return the name of the run in a folder that has not come to its end; None if there is none."""
+    record = results.read_record(folder)
+    if record is None or is_taken(folder / results.RESULT):
+        return None
+    return str(record.run_id) if record.run_id else None
+
+
 def _check_free(config: FineTuneConfig, folder: Path, run_id: str | None) -> None:
     """Raise BadConfig if something is in the way, OSError if nobody can tell."""
     present = _present(folder)

@@ -319,7 +319,7 @@ def known_rate(config: FineTuneConfig, base: Base, memory: MemoryPlan | None, ea
 
     A token of another model or method takes more work or less, and a device does about as much work a second.
     """
-    reckoned, together = None, len(devices_here(config.device, config.devices))
+    reckoned, together = None, config.hosts * len(devices_here(config.device, config.devices))
     for folder in earlier if memory else ():
         record = results.read_record(folder)
         if record is None or not is_file(folder / results.RESULT):

@@ -33,7 +33,7 @@ def find_problems(
         errors: What pydantic found in `values`.
         group: The model that they are the fields of.
         values: Fields as they were given.
-        prefix: What leads to the group: "", or "lora.".
+        prefix: What leads to the group: "", "lora." or "dlc.".
     """
     by_field = {str(error["loc"][0]): error for error in reversed(errors)}  # the first of each
     unknown = [name for name in values if name in by_field and name not in group.model_fields]
@@ -82,7 +82,7 @@ def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> lis
     """Return what may have been meant by fields that there are none of; those not needed in one go."""
     problems: list[str] = []
     by_note: dict[str, list[str]] = {}
-    theirs = SAME_IN_LORA if prefix else {**dict.fromkeys(OTHERS, ""), **SAME}
+    theirs = {"lora.": SAME_IN_LORA, "dlc.": {}}.get(prefix, {**dict.fromkeys(OTHERS, ""), **SAME})
     for name in names:
         told = f"{prefix}{shown(name)[1:-1]}"
         near = _closest(name, theirs, CLOSE) or _closest(name, known, CLOSER)

@@ -9,7 +9,6 @@ import threading
 import time
 import traceback
 from datetime import timedelta
-from multiprocessing.connection import Client
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, Together, is_lost, together
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import follow, lead
+from qwen3ft_jupyter.finetune.wire import connect
 from qwen3ft_jupyter.messages import map_texts, to_json
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
@@ -40,8 +40,11 @@ def main(file: str) -> int:
     """Take part in the fine-tune that `file` describes, and return the exit code. Its place is in the environment."""
     task = json.loads(Path(file).read_bytes())
     index, _, local = (int(os.environ[name]) for name in _PLACE[:3])
-    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    teller = Teller(Client(task["address"], authkey=bytes.fromhex(os.environ.pop(KEY_VARIABLE))))
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) + task.get("restarts", 0)
+    address = task["address"]
+    teller = Teller(
+        connect(address if isinstance(address, str) else tuple(address), bytes.fromhex(os.environ.pop(KEY_VARIABLE)))
+    )
     teller.tell(rank=index, restarts=restarts)
     try:
         end = _take_part(task, local, teller, restarts)

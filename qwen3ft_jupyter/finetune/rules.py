@@ -28,6 +28,7 @@ MOST_TOKEN_IDS = 10_000_000
 
 MOST_DEVICES = 64
 """GPUs of one machine."""
+MOST_HOSTS = 1024
 
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
@@ -347,6 +348,28 @@ def read_devices(value: object) -> object:
     if isinstance(value, list | tuple):
         return tuple(sorted(set(map(_whole, value))))
     return _whole(value)
+
+
+def read_address(value: object) -> str | None:
+    """Return an address as it was written, None for an empty one. Raises ValueError."""
+    text = read_text_or_none(value)
+    if text is not None:
+        split_address(text)
+    return text
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port; either may be left out, as "" and 0. Raises ValueError.
+
+    >>> split_address("10.0.0.1:29400"), split_address(":29400"), split_address("[fd00::1]:7"), split_address("gpu-1")
+    (('10.0.0.1', 29400), ('', 29400), ('fd00::1', 7), ('gpu-1', 0))
+    """
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text.strip(), "0"
+    if not port.isdecimal() or int(port) > 65535 or set(host) & set("/ @"):
+        raise ValueError(text)
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def read_dtype(value: object) -> str:

@@ -7,6 +7,7 @@ events.jsonl   what happened, one numbered line each, across all attempts
 log.txt        what the processes wrote to stdout and stderr, across all attempts
 stop           asks the attempt it names to stop
 controls.json  what may be changed while it runs; only a job that can be paused and slowed down has it
+remote.json    what it has submitted elsewhere; its `is_over` says whether that has ended
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 FRESH_S = 4 * supervisor.HEARTBEAT_S
 """A job on another host is taken for alive as long as its status was touched this recently."""
 _VERSION = 1
-_OURS = re.compile(r"(?:job|status|controls)\.json|events\.jsonl|log\.txt|stop|attempt-\d+|\..+\.tmp")
+REMOTE = "remote.json"
+_OURS = re.compile(r"(?:job|status|controls|remote)\.json|events\.jsonl|log\.txt|stop|attempt-\d+|\..+\.tmp")
 """What the files of a job are called."""
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
 _changing_controls = threading.Lock()
@@ -185,6 +187,14 @@ def is_alive(process: object, *, status_age_s: float) -> bool:
     except ValueError:
         return False
     return status_age_s < FRESH_S if is_seen_alive is None else is_seen_alive
+
+
+def goes_on_elsewhere(folder: Path) -> bool:
+    """Return whether the job has submitted what may still run elsewhere."""
+    with contextlib.suppress(OSError, ValueError):
+        told = read_json(folder / REMOTE)
+        return isinstance(told, dict) and told.get("is_over") is not True
+    return False
 
 
 def request_stop(folder: Path, attempt: int) -> None:

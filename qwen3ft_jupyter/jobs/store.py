@@ -293,10 +293,16 @@ class Job:
         """Delete its files, log included. What it made elsewhere stays, and what somebody put into its folder.
 
         Raises:
-            WrongJobState: it is active.
+            WrongJobState: it is active, or what it has submitted elsewhere is.
             JobNotFound: it has been forgotten already.
         """
         status = self.status()
+        if not status.is_active and files.goes_on_elsewhere(self.folder):
+            raise WrongJobState(
+                "What the job {id} has submitted may still run elsewhere, and cost.",
+                hint="Resume it, which finds that again; then stop it, or wait for its end.",
+                id=self.id,
+            )
         if status.is_active:
             raise WrongJobState(
                 "The job {id} is {state} and cannot be forgotten.",

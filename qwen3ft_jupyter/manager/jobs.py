@@ -138,13 +138,18 @@ class ModelJobs:
         """Start a job that can be paused and limited, in a folder that is no stranger's."""
         return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
 
-    def fine_tune(self, config: FineTuneConfig, *, at_once: bool) -> Job:
-        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPUs."""
+    def fine_tune(self, config: FineTuneConfig, *, at_once: bool, goes_on: bool = False) -> Job:
+        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPUs here."""
         from qwen3ft_jupyter.manager.datasets import dataset_names
 
-        gpu = "" if at_once else self._pick_gpus(config.device, config.devices)
-        params = FineTuneParams(self.starter(), config.to_dict(), gpu, dataset_names(config.data))
-        return self.store.start(FINETUNE, params)
+        is_here = config.launcher == "local"
+        gpu = "" if at_once or not is_here else self._pick_gpus(config.device, config.devices)
+        params = FineTuneParams(self.starter(), config.to_dict(), gpu, dataset_names(config.data), goes_on)
+        if is_here:
+            return self.store.start(FINETUNE, params)
+        from qwen3ft_jupyter.dlc.follow import GRACE_S
+
+        return self.store.start(FINETUNE, params, grace_s=GRACE_S)
 
     def evaluate(self, params: EvaluateParams, *, at_once: bool) -> Job:
         """Start an evaluation; unless `at_once`, it waits for what is on the same GPUs."""

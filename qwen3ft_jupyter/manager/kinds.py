@@ -91,9 +91,22 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     # Before the model, which may be large: a wrong name is told at once. What has been deleted since comes again.
     config = with_fetched(config, manager.fetcher(work), params.datasets)
     model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
+    if config.launcher == "pai-dlc":
+        from qwen3ft_jupyter.dlc.run import run as run_there
+
+        return run_there(config, model.folder, context)
     gpus = _gpus_at_last(params, manager, context)
     earlier, datasets = manager.run_folders(), dataset_names(config.data)
-    return run(config, model.folder, context, base_commit=model.commit, earlier=earlier, datasets=datasets, gpus=gpus)
+    return run(
+        config,
+        model.folder,
+        context,
+        base_commit=model.commit,
+        earlier=earlier,
+        datasets=datasets,
+        gpus=gpus,
+        goes_on=params.goes_on,
+    )
 
 
 def _gpus_at_last(

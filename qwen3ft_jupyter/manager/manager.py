@@ -286,6 +286,7 @@ class ModelManager(FineTunePlans, Details, Updates, Moving, CachedModels, TunedM
         *,
         at_once: bool = False,
         fetch: bool = True,
+        go_on: bool = False,
         reporter: Reporter | None = None,
         **fields: Any,
     ) -> Job:
@@ -299,6 +300,7 @@ class ModelManager(FineTunePlans, Details, Updates, Moving, CachedModels, TunedM
             at_once: wait for no other job on the same GPU; there must be memory for all of them.
             fetch: bring data sets of a hub that are not here before the job begins, so that what is wrong with them
                 is told at once. False: the job does, and nobody waits for a hub here.
+            go_on: go on with an unfinished run of the same config in output_dir, whichever job and host began it.
             reporter: receives progress while data is read, or fetched from a hub.
             fields: the same as keyword arguments; they win over `config`. ``init_from="runs/first"`` trains the result
                 of a run further, ``from_run="runs/first"`` repeats it; of each, the job's id will do, too.
@@ -312,12 +314,15 @@ class ModelManager(FineTunePlans, Details, Updates, Moving, CachedModels, TunedM
         from qwen3ft_jupyter.finetune.check import check_fine_tune
 
         jobs, work = self._model_jobs, self._work(reporter, None)
-        checks = (self._check_base, jobs.refuse_if_written_to)
+        checks = (self._check_base, jobs.refuse_if_written_to, self._check_launcher)
         read, bring = functools.partial(check_here, work=work), self.fetcher(work) if fetch else self.finder()
-        resolved = check_fine_tune(config, fields, *checks, read=read, find_run=jobs.output_dir_of, fetch=bring)
-        self._loaded.release()  # the model that answers questions and the job would share one GPU
-        self._refuse_if_too_large(resolved)
-        return jobs.fine_tune(resolved, at_once=at_once)
+        resolved = check_fine_tune(
+            config, fields, *checks, read=read, find_run=jobs.output_dir_of, fetch=bring, goes_on=go_on
+        )
+        if resolved.launcher == "local":
+            self._loaded.release()  # the model that answers questions and the job would share one GPU
+            self._refuse_if_too_large(resolved)
+        return jobs.fine_tune(resolved, at_once=at_once, goes_on=go_on)
 
     # Loading and talking
 

@@ -122,6 +122,8 @@ class FineTuneParams:
     """What it computes on when its turn has come, such as "cuda:0" or "cuda:0,cuda:1"; "": it takes no turns."""
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Which data sets on a hub its data is, by the path; see `datasets.dataset_names`."""
+    goes_on: bool = False
+    """Whether an unfinished run in its folder is gone on with, whichever job began it."""
 
     @property
     def model_name(self) -> str:
@@ -136,13 +138,13 @@ class FineTuneParams:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         given = {"config": dict(self.config), "gpu": self.gpu, **_named(self.datasets)}
-        return {**given, **self.starter.to_dict()}
+        return {**given, **({"goes_on": True} if self.goes_on else {}), **self.starter.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FineTuneParams:
         """Rebuild from `to_dict`."""
         gpu, datasets = str(data.get("gpu") or ""), data.get("datasets") or {}
-        params = cls(Starter.from_dict(data), data["config"], gpu, datasets)
+        params = cls(Starter.from_dict(data), data["config"], gpu, datasets, bool(data.get("goes_on")))
         if not (params.model_name and params.output_dir.name):
             raise ValueError("a fine-tune without a model or a folder")
         return params

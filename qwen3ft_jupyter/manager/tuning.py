@@ -11,7 +11,8 @@ from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.manager.datasets import absent_data
 from qwen3ft_jupyter.manager.ends import tells_end
-from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.messages import Command, Message
+from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.planning import Base
     from qwen3ft_jupyter.finetune.preview import Preview
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager.ahead import Look
     from qwen3ft_jupyter.manager.cached import CachedModels
     from qwen3ft_jupyter.work import Reporter, Work
@@ -72,14 +74,56 @@ class FineTunePlans(CachedModels):
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
             here, absent, words = self._here(resolved, work, is_rough=rough)
             found = plan_run(here, self._base(here), earlier, work, is_rough=rough)
-            plans.append(replace(found, absent=absent, notices=(*words, *found.notices)))
+            words = [*words, *(_on_hosts(resolved) if resolved.launcher == "local" else [])]
+            plans.append(replace(found, absent=absent, notices=(*words, *found.notices, *self._there(resolved))))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
-            checks = (self._check_base, self._model_jobs.refuse_if_written_to)
+            checks = (self._check_base, self._model_jobs.refuse_if_written_to, self._check_launcher)
             find_run, bring = self._model_jobs.output_dir_of, self.fetcher(work) if fetch else self.finder()
             tables_in = Path(folder)
             check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=bring)
         return plans[0]
+
+    @tells_end
+    def join_fine_tune(
+        self,
+        output_dir: str | Path,
+        address: str,
+        *,
+        index: int | None = None,
+        reporter: Reporter | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Take part, as another host, in a fine-tune with `hosts` above 1, until it ends.
+
+        Args:
+            output_dir: its output folder, on a mount that all hosts share.
+            address: HOST:PORT where the first host listens, as its job says.
+            index: which host this is, from 1, where all are started at once by one launcher; it then waits up to an
+                hour for the first one.
+            reporter: receives what is done.
+            stop: set, it stops the whole fine-tune, which keeps a checkpoint.
+
+        Raises:
+            JobFailed: the first host does not answer or is gone, this one cannot take part, or the fine-tune failed.
+            Stopped: the fine-tune was stopped.
+            NotCached, HubError, TransferError: the model cannot be had here.
+        """
+        from qwen3ft_jupyter.finetune.joining import join
+        from qwen3ft_jupyter.finetune.wire import leave_places, parse_address
+        from qwen3ft_jupyter.loading.load import require
+        from qwen3ft_jupyter.manager.joining import HostModels
+
+        require("torch", "transformers", "peft", "accelerate")
+        leave_places()
+        work = self._work(reporter, stop)
+        join(
+            parse_folder("output_dir", output_dir),
+            parse_address(address, "--join"),
+            HostModels(self.settings, self.cache, work),
+            work,
+            index=index,
+        )
 
     @tells_end
     def preview(
@@ -163,8 +207,53 @@ class FineTunePlans(CachedModels):
         """Raise BadName or UnknownModel for a base model that nobody can have."""
         check_known(config.model, self.cache)
 
+    def delete_there(self, job: Job) -> None:
+        """Delete what a job that is over has submitted to PAI-DLC from the list there. Raises JobFailed."""
+        from qwen3ft_jupyter.dlc.run import delete_there
+        from qwen3ft_jupyter.finetune.config import FineTuneConfig
+        from qwen3ft_jupyter.manager.params import FineTuneParams
+
+        if isinstance(job.params, FineTuneParams):
+            delete_there(FineTuneConfig.from_dict(job.params.config), job.folder)
+
+    def _check_launcher(self, config: FineTuneConfig) -> None:
+        """Raise BadConfig, naming all of it, if what submits the fine-tune elsewhere lacks something."""
+        if config.launcher == "pai-dlc":
+            from qwen3ft_jupyter.dlc.options import settle
+
+            settle(config, model_folder=self._model_folder(config))
+
+    def _there(self, config: FineTuneConfig) -> list[str]:
+        """Return what is told of a fine-tune that runs elsewhere: what would be submitted."""
+        if config.launcher == "local":
+            return []
+        from qwen3ft_jupyter.dlc.run import planned_spec
+
+        spec = planned_spec(config, self._model_folder(config))
+        return [
+            Message("It runs at PAI-DLC: memory, disk and time above are those of this machine."),
+            Message("To PAI-DLC goes: {spec}", spec=spec),
+        ]
+
+    def _model_folder(self, config: FineTuneConfig) -> Path:
+        """Return where the model is, or will be."""
+        found = self.cache.find(config.model, config.revision)
+        return found.folder if found else self.settings.cache_dir / config.model.replace("/", "_")
+
     def _base(self, config: FineTuneConfig) -> Base:
         from qwen3ft_jupyter.finetune.planning import base_model
 
         found = self.cache.find(config.model, config.revision)
         return base_model(config.model, found.folder if found else None)
+
+
+def _on_hosts(config: FineTuneConfig) -> list[str]:
+    """Return what is to be known of a fine-tune on several hosts."""
+    if config.hosts == 1:
+        return []
+    words = Message(
+        "{hosts} hosts train together: the job begins once the others have joined, and says how. Memory is that of "
+        "this one.",
+        hosts=config.hosts,
+    )
+    return [words]

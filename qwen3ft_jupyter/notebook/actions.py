@@ -301,8 +301,7 @@ def jobs_log(room: Room, given: Namespace) -> TextView:
 
 def jobs_forget(room: Room, given: Namespace) -> Note:
     """Delete a job's record."""
-    job = _job(room, given)
-    job.forget()
+    job = actions.forget_job(room.manager_for(given), given)
     return Note(tr("The job {id} is forgotten; its results stay.", id=job.id), job.id)
 
 

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     Number = type[int | float]
 
 _WIDE = {"layout": {"width": "40em"}, "style": {"description_width": "14em"}}
+GROUPS = {"lora": "LoraConfig", "dlc": "DlcConfig"}
+"""Groups of fields, and what their schema is called."""
 _NUMBERS: dict[str, tuple[Number, ...]] = {"number": (int, float), "integer": (int,)}
 
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field and its widget; `name` leads into the group `lora` with a dot."""
+    """One field and its widget; `name` leads into a group with a dot."""
 
     name: str
     group: str
@@ -62,8 +64,9 @@ def draw_fields(drawn: Mapping[str, Any]) -> Iterator[FormField]:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig  # which imports pydantic
 
     schema = FineTuneConfig.json_schema(reader())
-    within = schema["$defs"]["LoraConfig"]["properties"]
-    for name, entry in {**schema["properties"], **{f"lora.{inner}": within[inner] for inner in within}}.items():
+    groups = {group: schema["$defs"][kind]["properties"] for group, kind in GROUPS.items()}
+    within = {f"{group}.{inner}": entry for group in groups for inner, entry in groups[group].items()}
+    for name, entry in {**schema["properties"], **within}.items():
         if name in drawn:
             for trait, value in labelled(entry).items():
                 setattr(drawn[name], trait, value)

@@ -22,8 +22,15 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def properties() -> dict[str, dict[str, Any]]:
-    inner = {f"lora.{name}": entry for name, entry in SCHEMA["$defs"]["LoraConfig"]["properties"].items()}
-    return {**SCHEMA["properties"], **inner}
+    found: dict[str, dict[str, Any]] = dict(SCHEMA["properties"])
+    for group, kind in (("lora", "LoraConfig"), ("dlc", "DlcConfig")):
+        found |= {f"{group}.{name}": entry for name, entry in _fields_of(SCHEMA, kind).items()}
+    return found
+
+
+def _fields_of(schema: dict[str, Any], group: str) -> dict[str, Any]:
+    found: dict[str, Any] = schema["$defs"][group]["properties"]
+    return found
 
 
 def written_examples() -> list[Any]:
@@ -55,9 +62,10 @@ def test_it_has_every_field_with_what_a_form_shows() -> None:
 
 def test_the_defaults_of_the_schema_are_those_of_a_config() -> None:
     config = FineTuneConfig.from_dict(LEAST).to_dict()
-    lora = {f"lora.{name}": value for name, value in config.pop("lora").items()}
+    groups = {group: config.pop(group) for group in ("lora", "dlc")}
+    inner = {f"{group}.{name}": value for group in groups for name, value in groups[group].items()}
 
-    for name, value in {**config, **lora}.items():
+    for name, value in {**config, **inner}.items():
         if name not in {"model", "data", "output_dir"}:
             assert properties()[name]["default"] == value
 
@@ -66,7 +74,8 @@ def test_people_read_it_in_their_language() -> None:
     chinese = FineTuneConfig.json_schema("zh")
 
     assert chinese["properties"]["max_length"]["x-unit"] == "词元"
-    for name, entry in (*chinese["properties"].items(), *chinese["$defs"]["LoraConfig"]["properties"].items()):
+    groups = [_fields_of(chinese, group) for group in ("LoraConfig", "DlcConfig")]
+    for name, entry in (item for group in (chinese["properties"], *groups) for item in group.items()):
         assert re.search(r"[\u4e00-\u9fff]", entry["description"]), name
     assert chinese["properties"]["method"]["enum"] == ["lora", "full"]
 

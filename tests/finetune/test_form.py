@@ -107,7 +107,8 @@ def test_what_an_empty_field_shows_is_what_the_config_takes(tmp_path: Path) -> N
         given = {**CONFIG, "preset": preset, "output_dir": "runs/x"}
         taken = FineTuneConfig.from_dict(given, base=tmp_path).to_dict()
         shown = check_form(given, root=tmp_path).defaults
-        flat = {**taken, **{f"lora.{name}": value for name, value in taken.pop("lora").items()}}
+        groups = {group: taken.pop(group) for group in ("lora", "dlc")}
+        flat = taken | {f"{group}.{name}": value for group in groups for name, value in groups[group].items()}
         assert {name: flat[name] for name in shown if name not in given} == {
             name: value for name, value in shown.items() if name not in given
         }

@@ -183,10 +183,12 @@ def test_every_field_that_can_be_typed_or_chosen_is_in_the_form(manager: StandIn
     schema = FineTuneConfig.json_schema()
     lora = schema["$defs"]["LoraConfig"]["properties"]
 
-    groups_of_fields = {"lora", "columns"}
+    dlc = schema["$defs"]["DlcConfig"]["properties"]
+    groups_of_fields = {"lora", "dlc", "columns"}
     assert set(shown.fields) == {
         *(set(schema["properties"]) - groups_of_fields),
         *(f"lora.{name}" for name in lora),
+        *(f"dlc.{name}" for name in dlc),
     }
     assert shown.fields["lora.r"].widget.description == lora["r"]["title"]
     assert shown.max_length.tooltip == schema["properties"]["max_length"]["description"]

@@ -1457,11 +1457,152 @@ export interface components {
             readonly devices: number | ("auto" | "all") | readonly number[];
             /**
              * Sharding
-             * @description FSDP over several GPUs: none, full, offload (to the host); auto: full for method full or where one has no room.
+             * @description FSDP over several GPUs: none, full, offload (to host); auto: full for method full or where one has no room.
              * @default auto
              * @enum {string}
              */
             readonly sharding: "auto" | "none" | "full" | "offload";
+            /**
+             * Hosts
+             * @description Hosts that train together, each with its devices; output_dir and data lie on a mount that all of them share.
+             * @default 1
+             */
+            readonly hosts: number;
+            /**
+             * Hosts address
+             * @description Where the first of several hosts listens for the others, as HOST:PORT; null: its own address, any port.
+             * @default null
+             */
+            readonly hosts_address: string | null;
+            /**
+             * Launcher
+             * @description Where it runs: local, on this machine; pai-dlc, as a job of Alibaba Cloud PAI-DLC.
+             * @default local
+             * @enum {string}
+             */
+            readonly launcher: "local" | "pai-dlc";
+            /**
+             * PAI-DLC
+             * @description Where on PAI-DLC; of account to launcher: pai-dlc alone.
+             * @default {
+             *       "region": null,
+             *       "workspace": null,
+             *       "resource_id": null,
+             *       "ecs_spec": null,
+             *       "cpus": null,
+             *       "memory_gb": null,
+             *       "image": null,
+             *       "mounts": [],
+             *       "vpc": null,
+             *       "vswitch": null,
+             *       "security_group": null,
+             *       "priority": 1,
+             *       "python": "python",
+             *       "install": null,
+             *       "max_hours": null
+             *     }
+             */
+            readonly dlc: components["schemas"]["DlcConfig"];
+        };
+        /**
+         * Job of PAI-DLC
+         * @description Where on PAI-DLC it runs; of account to launcher: pai-dlc alone.
+         */
+        readonly DlcConfig: {
+            /**
+             * Region
+             * @description The region, such as cn-hangzhou; null: that of this PAI-DSW instance.
+             * @default null
+             */
+            readonly region: string | null;
+            /**
+             * Workspace
+             * @description The id of the workspace of PAI; null: that of this PAI-DSW instance.
+             * @default null
+             */
+            readonly workspace: string | null;
+            /**
+             * Resource quota
+             * @description The id of the resource quota, such as quota1a2b; null: public resources, which are paid by time.
+             * @default null
+             */
+            readonly resource_id: string | null;
+            /**
+             * Instance type
+             * @description The instance type of each host, such as ecs.gn7i-c8g1.2xlarge; public resources need it.
+             * @default null
+             */
+            readonly ecs_spec: string | null;
+            /**
+             * CPUs
+             * @description Of each host, out of a resource quota; its GPUs are devices.
+             * @default null
+             */
+            readonly cpus: number | null;
+            /**
+             * Memory
+             * @description Of each host, out of a resource quota.
+             * @default null
+             */
+            readonly memory_gb: number | null;
+            /**
+             * Image
+             * @description The address of the container image; it has torch, and qwen3ft_jupyter unless install brings that.
+             * @default null
+             */
+            readonly image: string | null;
+            /**
+             * Mounts
+             * @description Storage that DLC mounts: SOURCE:/PATH, and :/PATH/HERE where this machine has it elsewhere.
+             * @default []
+             */
+            readonly mounts: string | readonly (string | {
+                readonly source: string;
+                readonly path: string;
+                readonly here?: string;
+            })[];
+            /**
+             * VPC
+             * @description The id of the VPC, such as vpc-…; NAS and CPFS need it.
+             * @default null
+             */
+            readonly vpc: string | null;
+            /**
+             * vSwitch
+             * @description The id of the vSwitch, such as vsw-…; null: one that has room.
+             * @default null
+             */
+            readonly vswitch: string | null;
+            /**
+             * Security group
+             * @description The id of the security group, such as sg-…; goes with vpc.
+             * @default null
+             */
+            readonly security_group: string | null;
+            /**
+             * Priority
+             * @description Among the jobs of a resource quota: 1 is the lowest, 9 the highest.
+             * @default 1
+             */
+            readonly priority: number;
+            /**
+             * Python
+             * @description The Python of the containers, such as that of an environment on a mount.
+             * @default python
+             */
+            readonly python: string;
+            /**
+             * Install
+             * @description What pip installs in each container before it begins, such as qwen3ft-jupyter[train]; null: nothing.
+             * @default null
+             */
+            readonly install: string | null;
+            /**
+             * Longest time
+             * @description DLC ends the job after so many hours; null: never.
+             * @default null
+             */
+            readonly max_hours: number | null;
         };
         /**
          * Adapter
@@ -2079,6 +2220,7 @@ export type DownloadPlan = components['schemas']['DownloadPlan'];
 export type JsonSchema = components['schemas']['JsonSchema'];
 export type FineTuneConfig = components['schemas']['FineTuneConfig'];
 export type FineTuneFields = components['schemas']['FineTuneFields'];
+export type DlcConfig = components['schemas']['DlcConfig'];
 export type LoraConfig = components['schemas']['LoraConfig'];
 export type PlanRequest = components['schemas']['PlanRequest'];
 export type CheckedFineTune = components['schemas']['CheckedFineTune'];

@@ -29,7 +29,7 @@ export function compareFields(config: Json, other: Json): ReadonlyArray<IField> 
 function flat(config: Json): ReadonlyMap<string, unknown> {
   return new Map(
     Object.entries(config).flatMap(([name, value]): ReadonlyArray<[string, unknown]> =>
-      isRecord(value) && name === 'lora'
+      isRecord(value) && (name === 'lora' || name === 'dlc')
         ? Object.entries(value).map(([inner, one]) => [`${name}.${inner}`, one])
         : [[name, value]]
     )

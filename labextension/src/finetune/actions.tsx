@@ -136,11 +136,15 @@ function Where(props: { readonly missing: ReadonlyArray<string>; readonly isRunn
 export function Started(): JSX.Element | null {
   const { commands, trans } = useApp();
   const { job } = useModel();
+  const pane = React.useRef<HTMLElement>(null);
+  const id = job?.id;
+  // Whoever starts it far down in the form sees that it has begun.
+  React.useEffect(() => pane.current?.scrollIntoView({ block: 'nearest' }), [id]);
   if (job === null) {
     return null;
   }
   return (
-    <section className="jp-Qwen3ft-pane" aria-label={trans.__('The run that was started here')}>
+    <section ref={pane} className="jp-Qwen3ft-pane" aria-label={trans.__('The run that was started here')}>
       <h2>{trans.__('Run')}</h2>
       <JobCard job={job} isListed>
         {commands.hasCommand(CommandIDs.openRun) && (

@@ -38,7 +38,18 @@ export const SECTIONS: Readonly<Record<Section, ReadonlyArray<string>>> = {
     'report_to'
   ],
   result: ['output_dir', 'overwrite', 'save_steps', 'save_minutes', 'keep_checkpoints'],
-  machine: ['device', 'devices', 'sharding', 'dtype', 'attn_implementation', 'activation_checkpointing'],
+  machine: [
+    'device',
+    'devices',
+    'sharding',
+    'hosts',
+    'hosts_address',
+    'dtype',
+    'attn_implementation',
+    'activation_checkpointing',
+    'launcher',
+    'dlc.'
+  ],
   origin: ['revision', 'init_from', 'from_run'],
   other: []
 };

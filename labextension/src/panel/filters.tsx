@@ -163,7 +163,7 @@ function partWords(part: Part, filter: IFilter, language: ILanguage): string {
 
 function kindWords(kind: Kind, { trans }: ILanguage): string {
   const words: Record<Kind, string> = {
-    all: trans.__('All'),
+    all: trans.__('All models'),
     fits: trans.__('That fit here'),
     cached: trans.__('Cached')
   };

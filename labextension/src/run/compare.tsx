@@ -1,13 +1,16 @@
 import * as React from 'react';
 
+import type { ICurves, ISeries } from '../api/runs';
+import { ProblemAlert } from '../components/alert';
 import { useApp } from '../components/context';
+import { extent } from '../domain/curves';
 import { written } from '../domain/fields';
 import { metricName, metricValue } from '../domain/metrics';
-import type { IRunPicture } from '../state/picture';
+import type { ICompared } from '../state/compare';
 import { Chart } from './chart';
 import { useOtherRuns } from './config';
-import { usePicture, useRun } from './context';
-import { lineOf, Smoothing } from './curves';
+import { useCompared, usePicture, useRun } from './context';
+import { lineOf, Smoothing, ZoomButtons } from './curves';
 import type { ILine } from './plot';
 
 /** Which curves are laid over each other. */
@@ -19,16 +22,18 @@ const MOST = 5;
 /** This run beside others: their curves over each other, where they differ, and what each came to. */
 export function Compare(): JSX.Element {
   const { trans } = useApp();
-  const model = useRun();
+  const { compared: model } = useRun();
   const others = useOtherRuns();
-  const chosen = usePicture(picture => picture.others);
-  const comparison = usePicture(picture => picture.comparison);
+  const chosen = useCompared(picture => picture.others);
+  const comparison = useCompared(picture => picture.comparison);
+  const problem = useCompared(picture => picture.problem);
+  React.useEffect(() => model.follow(), [model]);
   if (others.length === 0) {
     return <p className="jp-Qwen3ft-empty">{trans.__('There is no other fine-tune yet.')}</p>;
   }
   const ids = new Set(chosen.map(({ id }) => id));
   const toggle = (id: string) =>
-    void model.compareWith(others.filter(job => (job.id === id ? !ids.has(id) : ids.has(job.id))));
+    void model.choose(others.filter(job => (job.id === id ? !ids.has(id) : ids.has(job.id))));
   return (
     <>
       <fieldset className="jp-Qwen3ft-choices">
@@ -47,6 +52,7 @@ export function Compare(): JSX.Element {
           </label>
         ))}
       </fieldset>
+      {problem && <ProblemAlert problem={problem} />}
       {chosen.length > 0 && <Overlay />}
       {comparison && <Differences />}
     </>
@@ -57,11 +63,18 @@ export function Compare(): JSX.Element {
 const Overlay = React.memo(function Overlay(): JSX.Element {
   const { trans, locale } = useApp();
   const [smoothing, setSmoothing] = React.useState(0.6);
+  const { compared: model } = useRun();
   const curves = usePicture(picture => picture.curves);
-  const others = usePicture(picture => picture.others);
-  const names = usePicture(picture => picture.comparison?.names);
+  const others = useCompared(picture => picture.others);
+  const names = useCompared(picture => picture.comparison?.names);
+  const range = useCompared(picture => picture.range);
+  const details = useCompared(picture => picture.details);
+  const whole = React.useMemo(
+    () => extent([curves, ...others.map(other => other.curves)].flatMap(overlaidOf)),
+    [curves, others]
+  );
   const charts = React.useMemo(() => {
-    const runs = [curves, ...others.map(other => other.curves)];
+    const runs = details ?? [curves, ...others.map(other => other.curves)];
     return OVERLAID.map(name => ({
       name,
       lines: runs.flatMap((one, index): ILine[] => {
@@ -72,12 +85,13 @@ const Overlay = React.memo(function Overlay(): JSX.Element {
         return line === undefined ? [] : [{ ...line, faint: undefined }];
       })
     })).filter(({ lines }) => lines.length > 0);
-  }, [curves, others, names, smoothing, trans]);
+  }, [curves, details, others, names, smoothing, trans]);
   return (
     <section className="jp-Qwen3ft-block">
       <h3>{trans.__('Curves')}</h3>
       <div className="jp-Qwen3ft-tools">
         <Smoothing value={smoothing} onChange={setSmoothing} />
+        <ZoomButtons whole={whole} range={range} onRange={chosen => model.setRange(chosen)} />
       </div>
       <div className="jp-Qwen3ft-charts jp-mod-overlaid">
         {charts.map(({ name, lines }) => (
@@ -85,10 +99,10 @@ const Overlay = React.memo(function Overlay(): JSX.Element {
             key={name}
             title={metricName(name, trans)}
             lines={lines}
-            range={null}
+            range={range}
             height={240}
             format={value => metricValue(name, value, locale)}
-            onRange={() => undefined}
+            onRange={chosen => void model.setRange(chosen)}
           />
         ))}
       </div>
@@ -96,9 +110,13 @@ const Overlay = React.memo(function Overlay(): JSX.Element {
   );
 });
 
+function overlaidOf(curves: ICurves | null): ReadonlyArray<ISeries> {
+  return OVERLAID.flatMap(name => curves?.series[name] ?? []);
+}
+
 function Differences(): JSX.Element {
   const { trans, locale } = useApp();
-  const { names, fields, numbers } = usePicture(compared);
+  const { names, fields, numbers } = useCompared(compared);
   return (
     <section className="jp-Qwen3ft-block">
       <h3>{trans.__('Differing settings and results')}</h3>
@@ -106,7 +124,7 @@ function Differences(): JSX.Element {
         <table className="jp-Qwen3ft-table">
           <thead>
             <tr>
-              <th scope="col">{trans.__('What')}</th>
+              <th scope="col">{trans.__('Item')}</th>
               {names.map((name, index) => (
                 <th key={index} scope="col">
                   <bdi>{name}</bdi>
@@ -144,6 +162,6 @@ function Differences(): JSX.Element {
 
 const NONE = { names: [], fields: {}, numbers: {} };
 
-function compared({ comparison }: IRunPicture): NonNullable<IRunPicture['comparison']> {
+function compared({ comparison }: ICompared): NonNullable<ICompared['comparison']> {
   return comparison ?? NONE;
 }

@@ -2,6 +2,7 @@
 
 import * as React from 'react';
 
+import type { ICompared } from '../state/compare';
 import type { IRunPicture } from '../state/picture';
 import type { RunModel } from '../state/run';
 
@@ -25,4 +26,10 @@ export function useRun(): RunModel {
 export function usePicture<T>(select: (picture: IRunPicture) => T): T {
   const model = useRun();
   return React.useSyncExternalStore(model.subscribe, () => select(model.picture));
+}
+
+/** The same of what is shown of it beside other runs. */
+export function useCompared<T>(select: (picture: ICompared) => T): T {
+  const { compared } = useRun();
+  return React.useSyncExternalStore(compared.subscribe, () => select(compared.picture));
 }

@@ -4,6 +4,7 @@ import * as React from 'react';
 import type { ICurves, ISeries } from '../api/runs';
 import { ActionButton } from '../components/button';
 import { useApp } from '../components/context';
+import type { IRange } from '../domain/curves';
 import { extent, smoothed, zoomed } from '../domain/curves';
 import type { ILanguage } from '../domain/language';
 import { COUNTERS, metricName, metricValue } from '../domain/metrics';
@@ -26,7 +27,9 @@ const LOSSES = ['loss', 'eval_loss'];
 /** The curves of the run, and what can be changed about how they are drawn. */
 export function Curves(): JSX.Element {
   const { trans } = useApp();
+  const model = useRun();
   const curves = usePicture(picture => picture.curves);
+  const range = usePicture(picture => picture.range);
   const [smoothing, setSmoothing] = React.useState(0.6);
   const [isLogarithmic, setLogarithmic] = React.useState(false);
   const [isTable, setTable] = React.useState(false);
@@ -42,7 +45,11 @@ export function Curves(): JSX.Element {
           isPressed={isLogarithmic}
           onClick={() => setLogarithmic(!isLogarithmic)}
         />
-        <ZoomButtons curves={curves} />
+        <ZoomButtons
+          whole={extent(Object.values(curves.series))}
+          range={range}
+          onRange={chosen => model.setRange(chosen)}
+        />
         <ActionButton
           label={trans.__('Values as a table')}
           isPressed={isTable}
@@ -82,28 +89,29 @@ export function Smoothing({ value, onChange }: ISmoothingProps): JSX.Element {
   );
 }
 
+interface IZoomProps {
+  /** All that there is. */
+  readonly whole: IRange | null;
+  /** What is looked at, null for all. */
+  readonly range: IRange | null;
+  readonly onRange: (range: IRange | null) => Promise<void>;
+}
+
 /** What the mouse does by drawing over a chart, for the keyboard as well. */
-function ZoomButtons({ curves }: { readonly curves: ICurves }): JSX.Element | null {
+export function ZoomButtons({ whole, range, onRange }: IZoomProps): JSX.Element | null {
   const { trans } = useApp();
-  const model = useRun();
-  const range = usePicture(picture => picture.range);
-  const whole = extent(Object.values(curves.series));
   if (whole === null) {
     return null;
   }
   const zoom = (factor: number) => {
     const next = zoomed(range ?? whole, factor, whole);
-    void model.setRange(next.first <= whole.first && next.last >= whole.last ? null : next);
+    void onRange(next.first <= whole.first && next.last >= whole.last ? null : next);
   };
   return (
     <>
       <ActionButton label={trans.__('Zoom in')} onClick={() => zoom(0.5)} />
       <ActionButton label={trans.__('Zoom out')} onClick={() => zoom(2)} />
-      <ActionButton
-        icon={refreshIcon}
-        label={trans.__('All steps')}
-        onClick={() => void model.setRange(null)}
-      />
+      <ActionButton icon={refreshIcon} label={trans.__('All steps')} onClick={() => void onRange(null)} />
     </>
   );
 }

@@ -31,7 +31,7 @@ export function Outcome(): JSX.Element | null {
         <table className="jp-Qwen3ft-table">
           <thead>
             <tr>
-              <th scope="col">{trans.__('What')}</th>
+              <th scope="col">{trans.__('Item')}</th>
               <th scope="col">{trans.__('Planned')}</th>
               <th scope="col">{run?.result ? trans.__('Actual') : trans.__('So far')}</th>
               <th scope="col">{trans.__('Of the plan')}</th>

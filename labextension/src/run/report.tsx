@@ -57,7 +57,7 @@ function Scores({ report }: IReportProps): JSX.Element | null {
           <table className="jp-Qwen3ft-table">
             <thead>
               <tr>
-                <th scope="col">{trans.__('What')}</th>
+                <th scope="col">{trans.__('Item')}</th>
                 <th scope="col">{trans.__('Before')}</th>
                 <th scope="col">{trans.__('After')}</th>
               </tr>

@@ -1,16 +1,8 @@
 /** What is shown of a run. */
 
 import type { IJob, IProblem } from '../api/answers';
-import type { IComparison, ICurves, IRun } from '../api/runs';
+import type { ICurves, IRun } from '../api/runs';
 import type { IRange } from '../domain/curves';
-
-/** Another run, beside this one. */
-export interface IOther {
-  readonly id: string;
-  readonly title: string;
-  /** Null until they are there. */
-  readonly curves: ICurves | null;
-}
 
 /** All that is shown of a run; replaced as a whole, never changed. */
 export interface IRunPicture {
@@ -23,13 +15,11 @@ export interface IRunPicture {
   readonly range: IRange | null;
   /** The curves of that part, step by step. */
   readonly detail: ICurves | null;
-  readonly others: ReadonlyArray<IOther>;
-  readonly comparison: IComparison | null;
   /** Whether the server has no job of that name any more. */
   readonly isForgotten: boolean;
   /** Whether a later run has taken its folder. */
   readonly isReplaced: boolean;
-  /** Why its folder, its curves or the comparison cannot be shown as they are now; what was known before stays. */
+  /** Why its folder or its curves cannot be shown as they are now; what was known before stays. */
   readonly problem: IProblem | null;
 }
 
@@ -40,8 +30,6 @@ export const NOTHING: IRunPicture = {
   curves: null,
   range: null,
   detail: null,
-  others: [],
-  comparison: null,
   isForgotten: false,
   isReplaced: false,
   problem: null

@@ -5,13 +5,14 @@ import { toProblem } from '../api/request';
 import type { IRange } from '../domain/curves';
 import { joinCurves } from '../domain/curves';
 import { isActive } from '../domain/jobs';
+import { CompareModel } from './compare';
 import type { IRunPicture } from './picture';
 import { NOTHING } from './picture';
 import type { Store } from './store';
 import type { JobWatch } from './watch';
 
-/** Between two looks at curves that grow; each step is still drawn then. */
-const CURVES_MS = 2000;
+/** Between two looks at curves that grow: in effect every second look at the job; each step is still drawn then. */
+const CURVES_MS = 4000;
 
 /** The same of long ones, which grow by a point each so many steps. */
 const LONG_CURVES_MS = 5000;
@@ -32,7 +33,17 @@ export class RunModel {
     this._folder = _options.folder;
     this._watch = store.watch(jobId, isHidden, job => this._onJob(job));
     this._unsubscribe = store.subscribe(() => this._onStore());
+    this.compared = new CompareModel({
+      store,
+      id: jobId,
+      name: () => this._name,
+      curves: () => this._picture.curves,
+      isHidden
+    });
   }
+
+  /** Other runs beside this one. */
+  readonly compared: CompareModel;
 
   /** The run's job. */
   get jobId(): string {
@@ -76,40 +87,13 @@ export class RunModel {
     }
   }
 
-  /** Set other runs beside this one. */
-  async compareWith(jobs: ReadonlyArray<IJob>): Promise<void> {
-    const { client } = this._options.store;
-    const known = new Map(this._picture.others.map(other => [other.id, other.curves]));
-    const others = jobs.map(({ id, title }) => ({ id, title, curves: known.get(id) ?? null }));
-    this._set({ others, comparison: null });
-    this._tell('comparison', null);
-    if (jobs.length === 0) {
-      return;
-    }
-    try {
-      const [comparison, ...curves] = await Promise.all([
-        client.compare([this._name, ...jobs.map(({ id }) => id)]),
-        ...jobs.map(({ id }) => client.curves(id))
-      ]);
-      if (this._picture.others === others) {
-        this._set({
-          comparison,
-          others: others.map((other, index) => ({ ...other, curves: curves[index] }))
-        });
-      }
-    } catch (error) {
-      if (this._picture.others === others) {
-        this._tell('comparison', toProblem(error));
-      }
-    }
-  }
-
   /** Follow it no more. */
   dispose(): void {
     this._isDisposed = true;
     Object.values(this._retryTimers).forEach(clearTimeout);
     this._watch.dispose();
     this._unsubscribe();
+    this.compared.dispose();
     this._listeners.clear();
   }
 
@@ -238,10 +222,10 @@ export class RunModel {
     this._set({ curves: joined ?? (await client.curves(this._name)) });
   }
 
-  private _tell(part: Part | 'comparison', problem: IProblem | null): void {
+  private _tell(part: Part, problem: IProblem | null): void {
     this._problems[part] = problem;
-    const { run, curves, comparison } = this._problems;
-    const told = run ?? curves ?? comparison ?? null;
+    const { run, curves } = this._problems;
+    const told = run ?? curves ?? null;
     if (told !== this._picture.problem) {
       this._set({ problem: told });
     }
@@ -261,7 +245,7 @@ export class RunModel {
   private _isDisposed = false;
   private readonly _listeners = new Set<() => void>();
   private _picture = NOTHING;
-  private readonly _problems: Partial<Record<Part | 'comparison', IProblem | null>> = {};
+  private readonly _problems: Partial<Record<Part, IProblem | null>> = {};
   private readonly _retryTimers: Partial<Record<Part, ReturnType<typeof setTimeout>>> = {};
   private readonly _unsubscribe: () => void;
   private readonly _watch: JobWatch;

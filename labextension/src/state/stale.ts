@@ -15,8 +15,12 @@ export class Stale {
   /** Jobs, by their ids. */
   readonly ids = new Set<string>();
 
+  /** When everything was marked last, in milliseconds since the epoch. */
+  markedAt = 0;
+
   /** Everything may have changed. */
   markAll(): void {
+    this.markedAt = Date.now();
     this.mark(...ALL_PARTS);
   }
 

@@ -6,6 +6,7 @@ import { Signal } from '@lumino/signaling';
 
 import type { IJob, IModel } from '../api/answers';
 import type { Client } from '../api/client';
+import type { IChange } from '../api/events';
 import { parseChange } from '../api/events';
 import { SERVER_MISSING, toProblem } from '../api/request';
 import type { Notices } from '../domain/jobs';
@@ -14,20 +15,17 @@ import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../domain/models';
 import { Actions } from './actions';
 import { fetchRest, fetchSome } from './fetch';
 import { Schedule } from './schedule';
+import { Seen } from './seen';
 import type { ISnapshot } from './snapshot';
 import { changedSince, jobsByModel, NOTHING, withJob } from './snapshot';
-import type { Part } from './stale';
-import { ALL_PARTS, Stale } from './stale';
+import { Stale } from './stale';
 import { JobWatch } from './watch';
-
-/** While a job runs of which no event tells, its numbers are asked for this often. */
-const BUSY_INTERVAL_MS = 1000;
 
 /** While events tell of what changes, all is asked for this often in case one was lost. */
 const HEARD_INTERVAL_MS = 60_000;
 
-/** The server tells of a running job each second; after this long without an event it tells no more. */
-const SILENCE_MS = 5000;
+/** The server tells of a running job each second; after this long, and more than a glance, it tells no more. */
+const SILENCE_MS = 6000;
 
 const NO_JOBS: ReadonlyArray<IJob> = [];
 
@@ -45,7 +43,7 @@ export class Store {
     this._schedule = new Schedule({
       look: () => this._look(),
       beforeTick: () => this._markDue(),
-      isSeen: () => this._seenParts.size > 0 || this._seenIds.size > 0
+      isSeen: () => this._seen.parts.size > 0 || this._seen.ids.size > 0
     });
     this._events?.connect(this._onEvent, this);
   }
@@ -127,16 +125,20 @@ export class Store {
   }
 
   /** Keep lists fresh while they are not hidden, until what is returned is called. */
-  showLists(isHidden: () => boolean, parts: ReadonlyArray<Part> = ALL_PARTS): () => void {
-    this._lists.set(isHidden, parts);
-    return () => this._lists.delete(isHidden);
+  showLists(isHidden: () => boolean): () => void {
+    return this._seen.addLists(isHidden);
+  }
+
+  /** Keep the jobs fresh enough for a glance while they are not hidden, until what is returned is called. */
+  glanceAtJobs(isHidden: () => boolean): () => void {
+    return this._seen.addGlance(isHidden);
   }
 
   /** Follow one job while it is not hidden, until the watch is disposed; `ask` is called in place of its metrics. */
   watch(id: string, isHidden: () => boolean, ask?: (job: IJob) => Promise<void>): JobWatch {
     const refresh = () => this._refreshJob(id);
-    const watch = new JobWatch(id, isHidden, refresh, ended => this._watches.delete(ended), ask);
-    this._watches.add(watch);
+    const watch = new JobWatch(id, isHidden, refresh, ended => this._seen.watches.delete(ended), ask);
+    this._seen.watches.add(watch);
     return watch;
   }
 
@@ -166,9 +168,9 @@ export class Store {
   /** Look at one job now, seen or not: an output is drawn before it is put into its notebook. */
   private async _refreshJob(id: string): Promise<void> {
     this._stale.ids.add(id);
-    this._asked.add(id);
+    this._seen.asked.add(id);
     await this._schedule.now();
-    this._asked.delete(id);
+    this._seen.asked.delete(id);
   }
 
   private _onEvent(_: unknown, event: Event.Emission): void {
@@ -180,13 +182,21 @@ export class Store {
       } else {
         this._stale.markChange(change);
       }
-      this._schedule.soon();
+      if (!this._canWait(change)) {
+        this._schedule.soon();
+      }
     }
+  }
+
+  /** Whether a job only moved on, since a look that is not long ago: the next one is early enough. */
+  private _canWait({ subject, id, state }: IChange): boolean {
+    const isKnown = this._snapshot.jobs.some(job => job.id === id && job.state === state && isActive(job));
+    return subject === 'job' && isKnown && Date.now() - this._lookedAt < this._seen.progressMs;
   }
 
   /** Take a job off the list that is known to be gone; only who shows it by itself still has to ask. */
   private _drop(id: string): void {
-    if ([...this._watches].some(watch => watch.id === id)) {
+    if ([...this._seen.watches].some(watch => watch.id === id)) {
       this._stale.ids.add(id);
     }
     const jobs = withJob(this._snapshot.jobs, id, null);
@@ -200,26 +210,27 @@ export class Store {
     const now = Date.now();
     const isSilent = now - this._heardAt >= SILENCE_MS;
     const interval = isSilent ? this._intervalMs : Math.max(this._intervalMs, HEARD_INTERVAL_MS);
-    if (!this._isBusy || now - this._lookedAt >= interval) {
+    if (!this._isBusy || now - this._stale.markedAt >= interval) {
       this._stale.markAll();
     }
     if (isSilent) {
       this._snapshot.jobs.filter(isActive).forEach(job => this._stale.ids.add(job.id));
-      this._watches.forEach(watch => !watch.isOver && this._stale.ids.add(watch.id));
+      this._seen.watches.forEach(watch => !watch.isOver && this._stale.ids.add(watch.id));
     }
   }
 
   private async _look(): Promise<void> {
     const before = this._snapshot;
-    const seen = this._seenParts;
-    const { parts, ids } = this._stale.take(seen, this._seenIds);
+    const seen = this._seen.parts;
+    const { parts, ids } = this._stale.take(seen, this._seen.ids);
     if (parts.size === 0 && ids.length === 0) {
       return;
     }
+    this._lookedAt = Date.now();
     try {
       const listed = parts.has('jobs') ? await this.client.jobs() : before.jobs;
-      const isFollowed = ({ id, isHidden }: JobWatch) => !isHidden() || this._asked.has(id);
-      const jobs = await fetchSome(this.client, [...this._watches], listed, ids, isFollowed);
+      const isFollowed = ({ id, isHidden }: JobWatch) => !isHidden() || this._seen.asked.has(id);
+      const jobs = await fetchSome(this.client, [...this._seen.watches], listed, ids, isFollowed);
       const changed = this._areJobsKnown ? changedSince(before.jobs, jobs) : [];
       this._areJobsKnown = this._areJobsKnown || parts.has('jobs');
       if (changed.length > 0) {
@@ -227,7 +238,6 @@ export class Store {
         this._stale.take(seen, new Set()).parts.forEach(part => parts.add(part));
       }
       const rest = await fetchRest(this.client, parts, before);
-      this._lookedAt = parts.has('status') ? Date.now() : this._lookedAt;
       const { machine } = this._snapshot; // may have been told of meanwhile
       this._setSnapshot({ ...before, ...rest, machine, jobs, problem: null });
       changed.forEach(job => this._jobChanged.emit(job));
@@ -252,24 +262,14 @@ export class Store {
 
   /** Look often while something runs; while the server tells of it, such a look asks nothing. */
   private _tune(): void {
-    this._schedule.setInterval(this._isBusy ? BUSY_INTERVAL_MS : this._intervalMs);
+    this._schedule.setInterval(this._isBusy ? this._seen.progressMs : this._intervalMs);
   }
 
   private get _isBusy(): boolean {
-    return this._snapshot.jobs.some(isActive) || [...this._watches].some(watch => !watch.isOver);
-  }
-
-  private get _seenParts(): ReadonlySet<Part> {
-    return new Set([...this._lists].flatMap(([isHidden, parts]) => (isHidden() ? [] : parts)));
-  }
-
-  private get _seenIds(): ReadonlySet<string> {
-    const seen = [...this._watches].filter(watch => !watch.isHidden()).map(watch => watch.id);
-    return new Set([...seen, ...this._asked]);
+    return this._snapshot.jobs.some(isActive) || this._seen.isWaiting;
   }
 
   private _areJobsKnown = false;
-  private readonly _asked = new Set<string>();
   private readonly _changed = new Signal<this, void>(this);
   private readonly _events: ISignal<unknown, Event.Emission> | null;
   private _heardAt = -SILENCE_MS;
@@ -277,13 +277,12 @@ export class Store {
   private readonly _jobChanged = new Signal<this, IJob>(this);
   private _isMachineAsked = false;
   private _jobsByModel: ReadonlyMap<string, ReadonlyArray<IJob>> = new Map();
-  private readonly _lists = new Map<() => boolean, ReadonlyArray<Part>>();
   private _lookedAt = 0;
   private readonly _schedule: Schedule;
   private _showUncatalogued = true;
   private _snapshot: ISnapshot = NOTHING;
+  private readonly _seen = new Seen();
   private readonly _stale = new Stale();
-  private readonly _watches = new Set<JobWatch>();
 }
 
 /** A namespace for `Store` statics. */

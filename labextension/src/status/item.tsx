@@ -22,7 +22,7 @@ import type { Store } from '../state/store';
 export class JobsItem extends ReactWidget {
   constructor(private readonly _app: IApp) {
     super();
-    this._stop = _app.store.showLists(() => !isWorthALook(_app.store), ['jobs']);
+    this._stop = _app.store.glanceAtJobs(() => !isWorthALook(_app.store));
   }
 
   override dispose(): void {

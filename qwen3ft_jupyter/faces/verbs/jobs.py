@@ -40,5 +40,11 @@ JOBS: Final[tuple[Verb, ...]] = (
     ),
     Verb("jobs follow", "Shows a job until it ends; an interrupt ends only the showing.", (ID,)),
     Verb("jobs log", "Shows a job's log.", (ID,), panel=Message("Log")),
-    Verb("jobs forget", "Deletes a job's record and log; its results stay.", (ID,), panel=Message("Forget")),
+    Verb(
+        "jobs forget",
+        "Deletes a job's record and log; its results stay.",
+        (ID,),
+        (Option("--there", "deletes it from the list of PAI-DLC as well, if it ran there."),),
+        panel=Message("Forget"),
+    ),
 )

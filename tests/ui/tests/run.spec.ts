@@ -139,10 +139,12 @@ test('two runs are compared: curves over each other, differing settings, results
   const table = run.getByRole('group', { name: 'Runs' });
   await expect(table.getByRole('row', { name: /^learning_rate/ })).toHaveText('learning_rate0.0030.001');
   await expect(table.getByRole('row', { name: /^Steps/ })).toHaveText('Steps29637');
-  await expect(run.getByRole('slider', { name: /^Training loss:/ })).toHaveAttribute(
-    'aria-valuetext',
-    /first \d.*second \d/
-  );
+  const loss = run.getByRole('slider', { name: /^Training loss:/ });
+  await expect(loss).toHaveAttribute('aria-valuetext', /first \d.*second \d/);
+  await run.getByRole('button', { name: 'Zoom in' }).click();
+  await expect(loss).toHaveAttribute('aria-valuemin', '74');
+  await run.getByRole('button', { name: 'All steps' }).click();
+  await expect(loss).toHaveAttribute('aria-valuemin', '1');
   await run.getByRole('tab', { name: 'Config' }).click();
   const config = run.getByRole('group', { name: 'Config' });
   await expect(config.getByRole('row', { name: /^learning_rate/ })).toHaveText('learning_rate0.0030.0002');

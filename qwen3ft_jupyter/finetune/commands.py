@@ -1,0 +1,257 @@
+"""What starts a fine-tune by hand or by another launcher: lines for a shell, Kubeflow, Slurm, Ray. Pure.
+
+All of them start the same line on every host, once; it starts torchrun itself, with a process for each GPU.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import yaml
+
+from qwen3ft_jupyter.finetune.hosts import place_of
+from qwen3ft_jupyter.finetune.launch import command
+from qwen3ft_jupyter.finetune.rules import split_address
+from qwen3ft_jupyter.finetune.wire import write_address
+from qwen3ft_jupyter.messages import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.devices import Devices
+
+    Launcher = Literal["kubeflow", "slurm", "ray"]
+
+PORT = 29400
+"""Where host 0 listens if nothing else is said: torchrun's own default is taken by others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A fine-tune that is to be started elsewhere."""
+
+    config_path: str
+    """Of its config, on the mount that all hosts share."""
+    hosts: int
+    devices: Devices
+    device: str
+    address: str
+    """Where the first host listens, if the config says it."""
+    output_dir: str
+
+    @classmethod
+    def of(cls, config: FineTuneConfig, path: Path) -> Launch:
+        """Return that of a config that lies at `path`."""
+        return cls(
+            str(path), config.hosts, config.devices, config.device, config.hosts_address or "", config.output_dir
+        )
+
+    @property
+    def port(self) -> int:
+        """Return where host 0 listens."""
+        return split_address(self.address)[1] or PORT
+
+    @property
+    def gpus(self) -> int | None:
+        """Return the GPUs of each host; None: all it has. A fine-tune on the CPU has none."""
+        if self.device == "cpu":
+            return 0
+        if isinstance(self.devices, tuple):
+            return max(self.devices) + 1
+        return self.devices if isinstance(self.devices, int) else None
+
+    def line(self, nodes: object, node: object, master: str) -> str:
+        """Return what each host starts; values may be variables of a shell, in quotes already."""
+        return f"qwen3ft finetune {shlex.quote(self.config_path)} --nodes {nodes} --node {node} --master {master}"
+
+    @property
+    def name(self) -> str:
+        """Return a name that Kubernetes takes, too.
+
+        >>> Launch("c.yaml", 2, 1, "auto", "", "/mnt/Qwen3_0.6B-lora").name
+        'qwen3-0-6b-lora'
+        """
+        letters = (letter if letter.isascii() and letter.isalnum() else "-" for letter in Path(self.output_dir).name)
+        return "-".join(filter(None, "".join(letters).lower().split("-")))[:50].strip("-") or "qwen3ft"
+
+
+def written_for(launcher: Launcher, launch: Launch) -> str:
+    """Return what a launcher takes."""
+    return {"kubeflow": kubeflow, "slurm": slurm, "ray": ray}[launcher](launch)
+
+
+def by_hand(launch: Launch) -> str:
+    """Return the lines that start a fine-tune, and what torchrun is told by them."""
+    return "\n".join(_by_hand(launch))
+
+
+def _by_hand(launch: Launch) -> Iterator[str]:
+    count = launch.devices if isinstance(launch.devices, int) else len(launch.devices)
+    processes = count if isinstance(launch.devices, int | tuple) else 1
+    shown = "GPUS" if isinstance(launch.devices, str) else str(processes)
+    if launch.hosts == 1:
+        yield f"qwen3ft finetune {shlex.quote(launch.config_path)}"
+        if shown != "1":
+            yield from _notes(tr("Its job then starts this, FILE being the job's own:"), _torchrun(shown, ()))
+        return
+    host = split_address(launch.address)[0] or "HOST"
+    address = write_address((host, launch.port))
+    for node in range(launch.hosts):
+        yield launch.line(launch.hosts, node, address)
+    place = place_of(launch.hosts, 0, (host, launch.port))
+    told = [word.replace("=0", "=K") if word.startswith("--node-rank") else word for word in place]
+    told = [word.replace(str(launch.port), "PORT") if word.startswith("--master-port") else word for word in told]
+    yield from _notes(
+        *filter(None, [tr("HOST is an address of host 0 that the others reach.") if host == "HOST" else ""]),
+        tr("One line on each host, at about the same time. Host K then starts this; host 0 says FILE and PORT:"),
+        _torchrun(shown, told),
+        tr("Needed on every host: the same versions, and output_dir, data and this config on one mount, at one path."),
+    )
+
+
+def _torchrun(count: str, place: Sequence[str]) -> str:
+    words = command(sys.executable, 0, "FILE", place) if place else command(sys.executable, 0, "FILE")
+    return "  " + shlex.join(word.replace("=0", f"={count}") if word.startswith("--nproc") else word for word in words)
+
+
+def _notes(*lines: str) -> Iterator[str]:
+    return (f"# {line}" for line in lines)
+
+
+def kubeflow(launch: Launch) -> str:
+    """Return a TrainJob of Kubeflow Trainer, whose runtime for torch tells each node its place."""
+    resources = {"nvidia.com/gpu": launch.gpus} if launch.gpus else {}
+    line = launch.line('"$PET_NNODES"', '"$PET_NODE_RANK"', '"$PET_MASTER_ADDR:$PET_MASTER_PORT"')
+    mount = _mount_of(launch)
+    pod = {
+        "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": "CLAIM"}}],
+        "containers": [{"name": "node", "volumeMounts": [{"name": "shared", "mountPath": mount}]}],
+    }
+    job = {"name": "node", "template": {"spec": {"template": {"spec": pod}}}}
+    spec = {
+        "runtimeRef": {
+            "apiGroup": "trainer.kubeflow.org",
+            "kind": "ClusterTrainingRuntime",
+            "name": "torch-distributed",
+        },
+        "trainer": {
+            "image": "IMAGE",
+            "numNodes": launch.hosts,
+            **({"resourcesPerNode": {"requests": resources, "limits": resources}} if resources else {}),
+            "command": ["bash", "-c"],
+            "args": [f"exec {line}"],
+        },
+        "runtimePatches": [
+            {
+                "manager": "qwen3ft.io/shared-folder",
+                "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [job]}}},
+            }
+        ],
+    }
+    whole = {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {"name": launch.name},
+        "spec": spec,
+    }
+    notes = _notes(
+        tr("For Kubeflow Trainer 2.2 and newer. Replace IMAGE by an image that has qwen3ft-jupyter, torch and peft,"),
+        tr("and CLAIM by a volume claim that all pods can write to; it is mounted at {folder}.", folder=mount),
+        *([] if launch.gpus is not None else [tr("Add resourcesPerNode with the GPUs of a node.")]),
+    )
+    return "\n".join([*notes, yaml.safe_dump(whole, sort_keys=False, width=1000)]).rstrip()
+
+
+def _mount_of(launch: Launch) -> str:
+    """Return the folder that config and results have in common, as far as it can be a mount of its own."""
+    parts = Path(launch.output_dir).parts
+    other = Path(launch.config_path).parts
+    same = [one for one, two in zip(parts, other, strict=False) if one == two]
+    return str(Path(*same)) if len(same) > 1 else str(Path(*parts[:2]))
+
+
+def slurm(launch: Launch) -> str:
+    """Return a script for sbatch."""
+    gpus = [f"#SBATCH --gpus-per-node={launch.gpus}"] if launch.gpus else []
+    line = launch.line('"$SLURM_NNODES"', '"$SLURM_NODEID"', f'"$QWEN3FT_FIRST:{launch.port}"')
+    exclusive = ["#SBATCH --exclusive"] if launch.gpus is None else []
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            f"#SBATCH --job-name={launch.name}",
+            f"#SBATCH --nodes={launch.hosts}",
+            "#SBATCH --ntasks-per-node=1",
+            *gpus,
+            *exclusive,
+            "#SBATCH --requeue",
+            "#SBATCH --signal=TERM@120",
+            *_notes(
+                tr("Add --partition, --account, --time, --cpus-per-task. Before the time is over it is stopped;"),
+                tr("the same script again goes on from the checkpoint. qwen3ft has to be on the PATH of every node."),
+            ),
+            "set -euo pipefail",
+            'QWEN3FT_FIRST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+            "export QWEN3FT_FIRST",
+            f"exec srun --kill-on-bad-exit=1 bash -c {shlex.quote('exec ' + line)}",
+        ]
+    )
+
+
+def ray(launch: Launch) -> str:
+    """Return a script that starts it by Ray Train, one worker a host."""
+    resources = {"GPU": launch.gpus} if launch.gpus else {"CPU": 1}
+    notes = [
+        tr("Needs ray[train] and qwen3ft-jupyter with torch on every host of the cluster. Start it: python THIS_FILE"),
+        *([] if launch.gpus is not None else [tr("Put the GPUs of a host into RESOURCES.")]),
+    ]
+    return RAY.format(
+        notes="\n".join(_notes(*notes)),
+        config=launch.config_path,
+        hosts=launch.hosts,
+        port=launch.port,
+        resources=resources,
+        name=launch.name,
+    ).rstrip()
+
+
+RAY = '''\
+{notes}
+import os
+import subprocess
+import sys
+
+import ray.train
+from ray.train import RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+CONFIG = {config!r}
+HOSTS = {hosts}
+PORT = {port}
+RESOURCES = {resources!r}
+
+
+def take_part():
+    """Start one host's part; Ray has put the first worker's address into the environment."""
+    node = ray.train.get_context().get_world_rank()
+    master = f"{{os.environ['MASTER_ADDR']}}:{{PORT}}"
+    place = ["--nodes", str(HOSTS), "--node", str(node), "--master", master]
+    subprocess.run([sys.executable, "-m", "qwen3ft_jupyter", "finetune", CONFIG, *place], check=True)
+
+
+if __name__ == "__main__":
+    TorchTrainer(
+        take_part,
+        scaling_config=ScalingConfig(
+            num_workers=HOSTS,
+            use_gpu="GPU" in RESOURCES,
+            resources_per_worker=RESOURCES,
+            placement_strategy="STRICT_SPREAD",
+        ),
+        run_config=RunConfig(name={name!r}),
+    ).fit()
+'''

@@ -1,0 +1,185 @@
+"""Where hosts come in: each is asked whether it can take part, and gets the model if it has not got it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import shlex
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.disk import make_folders, write_json
+from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, error_from_json
+from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests, other_data, other_versions, refusal
+from qwen3ft_jupyter.finetune.rules import split_address
+from qwen3ft_jupyter.finetune.wire import (
+    CONFIG_NAME,
+    HOSTS_FOLDER,
+    KEY_NAME,
+    Door,
+    Line,
+    make_key,
+    own_address,
+    write_address,
+)
+from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from multiprocessing.connection import Connection
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.start import Start
+
+
+@dataclass(eq=False)
+class Host:
+    """Another host that has joined."""
+
+    facts: HostFacts
+    line: Line
+    index: int | None
+    """Its place, where whoever started it says so."""
+    devices: Sequence[str] = ()
+    is_ready: bool = False
+    is_lost: bool = False
+    number: int = -1
+    """How often all had been started again before its processes were started."""
+    ended: int | None = None
+    """The exit code of those, once they have ended."""
+
+
+class Reception:
+    """Lets hosts in, from when it is made until `stack` ends."""
+
+    def __init__(self, config: FineTuneConfig, start: Start, stack: contextlib.ExitStack) -> None:
+        """Listen. Raises JobFailed if that cannot be."""
+        self._config, self._start, self._stack = config, start, stack
+        self.facts, self._digests = HostFacts.here(), data_digests(config.data)
+        self._hosts: list[Host] = []
+        self._lock = threading.Lock()
+        self._mirror: dict[str, str] | None = None
+        self.news: queue.Queue[tuple[Host, dict[str, Any]]] = queue.Queue()
+        """What hosts say, once they are ready; and who was refused."""
+        self.strangers: queue.Queue[str] = queue.Queue()
+        """Addresses from which somebody came without the key."""
+        self.folder = Path(config.output_dir) / HOSTS_FOLDER
+        stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        make_folders(self.folder)
+        write_json(self.folder / CONFIG_NAME, config.to_dict())
+        self.key = make_key(self.folder)
+        wanted = split_address(config.hosts_address or "")
+        try:
+            self.door = Door(wanted, self.key, self.strangers.put)
+        except OSError as error:
+            raise JobFailed(
+                "hosts_address: nothing can listen on {address}: {reason}.",
+                hint="Name another port, or leave it out.",
+                address=write_address(wanted),
+                reason=error.strerror or str(error),
+            ) from error
+        self.address = (wanted[0] or own_address(), self.door.port)
+
+    @property
+    def join_command(self) -> str:
+        """Return what is typed in a shell on another host, whatever this fine-tune was started in."""
+        words = ["qwen3ft", "finetune", str(self.folder / CONFIG_NAME), "--join", write_address(self.address)]
+        return shlex.join(words)
+
+    @property
+    def keeps_rights(self) -> bool:
+        """Return whether nobody else can read the key: some mounts keep no rights."""
+        return not (self.folder / KEY_NAME).stat().st_mode & 0o077
+
+    def hosts(self) -> list[Host]:
+        """Return those that are ready, in their order."""
+        with self._lock:
+            self._hosts = [host for host in self._hosts if not host.is_lost]
+            return sorted((host for host in self._hosts if host.is_ready), key=lambda host: host.index or 0)
+
+    def dismiss(self, told: Mapping[str, Any]) -> None:
+        """Tell all hosts that it is over, and how."""
+        with self._lock:
+            for host in self._hosts:
+                with contextlib.suppress(OSError):
+                    host.line.tell(over=told)
+
+    def greet(self, connection: Connection, said: Mapping[str, Any]) -> None:
+        """Find out whether a host can take part, then hear it until it is gone."""
+        host = Host(HostFacts.from_dict(said["facts"]), Line(connection), said.get("index"))
+        try:
+            self._admit(host)
+            while True:
+                news = host.line.hear()
+                if "ended" in news and news.get("number") == host.number:
+                    host.ended = int(news["ended"])
+                self.news.put((host, news))
+        except Qwen3ftError as error:
+            with contextlib.suppress(OSError):
+                host.line.tell(over={"code": 1, "error": error.to_json()})
+            self.news.put((host, {"refused": error.to_json()}))
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
+            pass
+        finally:
+            host.is_lost = True
+            host.line.close()
+
+    def _admit(self, host: Host) -> None:
+        """Raises JobFailed if the host cannot take part."""
+        if problems := other_versions(self.facts, host.facts):
+            raise refusal(host.facts.name, problems)
+        probe = Probe.begin(self.folder)
+        host.line.tell(probe=probe.to_dict(), config=self._config.to_dict())
+        answer = host.line.hear()
+        if problem := probe.judge(answer):
+            raise refusal(host.facts.name, [problem])
+        if "error" in answer:
+            error = error_from_json(answer["error"])
+            raise refusal(host.facts.name, [Message("{error}", error=error.message)])
+        if problems := other_data(self._digests, answer["digests"]):
+            raise refusal(host.facts.name, problems)
+        host.devices = [str(name) for name in answer["devices"]]
+        self._take(host)
+        model = {"name": self._config.model, "commit": self._start.base_commit, "folder": str(self._start.model_folder)}
+        host.line.tell(model=model)
+        while "ready" not in (said := host.line.hear()):
+            if "error" in said:
+                raise refusal(host.facts.name, [Message("{error}", error=error_from_json(said["error"]).message)])
+            host.line.tell(mirror=self._serve(host))
+        host.is_ready = True
+
+    def _take(self, host: Host) -> None:
+        """Keep a host. One that was started for the same place takes it over: it has been started again."""
+        with self._lock:
+            for other in self._hosts:
+                if host.index is not None and other.index == host.index and not other.is_lost:
+                    other.is_lost = True
+                    other.line.close()
+            here = [one for one in self._hosts if not one.is_lost]
+            if len(here) >= self._config.hosts - 1:
+                raise JobFailed(
+                    "The host {host} is one too many: all {count} are there.",
+                    hint="hosts says how many take part.",
+                    host=host.facts.name,
+                    count=self._config.hosts,
+                )
+            self._hosts = [*here, host]
+
+    def _serve(self, host: Host) -> dict[str, str] | None:
+        """Return how another host fetches the model from this one; None where no record vouches for it."""
+        from qwen3ft_jupyter.mirror.mirror import Mirror  # most hosts have the model
+
+        with self._lock:
+            if self._mirror is None:
+                folder, token = self._start.model_folder, secrets.token_urlsafe(24)
+                mirror = Mirror({self._config.model: folder}, host=host.line.own_host, token=token)
+                try:
+                    self._stack.enter_context(mirror)
+                except (Qwen3ftError, OSError):
+                    return None
+                self._mirror = {"url": mirror.url, "token": token}
+            return self._mirror

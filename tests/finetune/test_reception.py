@@ -1,0 +1,119 @@
+"""Who comes to the first host of several: what each is asked, and who is refused. No torch is needed for that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from dataclasses import replace
+from multiprocessing import AuthenticationError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.launch import Heard
+from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
+from qwen3ft_jupyter.finetune.reception import Reception
+from qwen3ft_jupyter.finetune.start import Start
+from qwen3ft_jupyter.finetune.wire import Line, connect, read_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="several hosts are on Linux")
+
+
+@pytest.fixture
+def reception(fields: dict[str, Any], tiny: Path) -> Iterator[Reception]:
+    config = FineTuneConfig.from_dict({**fields, "hosts": 2, "hosts_address": "127.0.0.1"})
+    with contextlib.ExitStack() as stack:
+        found = Reception(config, Start(tiny), stack)
+        heard = Heard(found.door, found.greet)
+        stack.callback(heard.close)
+        yield found
+
+
+def come(reception: Reception, facts: HostFacts | None = None) -> Line:
+    line = Line(connect(reception.address, reception.key))
+    line.tell(host={"facts": (facts or HostFacts.here()).to_dict(), "index": None})
+    return line
+
+
+def said(told: dict[str, Any]) -> str:
+    return str(told["over"]["error"]["message"])
+
+
+def answer(line: Line, fields: dict[str, Any], **other: Any) -> dict[str, Any]:
+    asked = line.hear()
+    line.tell(
+        **{**Probe.answer(asked["probe"]), "devices": ["cpu"], "digests": data_digests([fields["data"]]), **other}
+    )
+    return line.hear()
+
+
+def test_a_host_that_can_take_part_is_told_of_the_model(
+    reception: Reception, fields: dict[str, Any], tiny: Path
+) -> None:
+    line = come(reception)
+    told = answer(line, fields)
+    line.tell(ready=True)
+    line.tell(ended=0, number=-1)
+    reception.news.get(timeout=30)
+
+    assert told["model"]["folder"] == str(tiny)
+    assert [host.devices for host in reception.hosts()] == [["cpu"]]
+    assert not list(reception.folder.glob("probe-*"))
+    assert "too many" in said(answer(come(reception), fields))
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"word": ""}, "it does not see output_dir"),
+        ({"reason": "Read-only file system"}, "it cannot write to output_dir"),
+        ({"digests": {}}, "is not there"),
+    ],
+)
+def test_a_host_that_cannot_is_told_why_and_named(
+    reception: Reception, fields: dict[str, Any], other: dict[str, Any], words: str
+) -> None:
+    told = answer(come(reception, replace(HostFacts.here(), name="gpu-2")), fields, **other)
+    host, news = reception.news.get(timeout=30)
+
+    assert words in str(told)
+    assert host.facts.name == "gpu-2"
+    assert words in str(news["refused"])
+    assert not reception.hosts()
+
+
+def test_another_file_of_data_is_named(reception: Reception, fields: dict[str, Any]) -> None:
+    told = answer(come(reception), fields, digests={fields["data"]: "another"})
+
+    assert "is another file there" in str(told)
+
+
+def test_other_versions_are_named(reception: Reception) -> None:
+    here = HostFacts.here()
+    told = come(reception, replace(here, versions={**here.versions, "torch": "1.0"})).hear()
+
+    assert "{name} {there} there, {here} here" in str(told)
+
+
+def test_nobody_comes_in_without_the_key_and_nobody_blocks_the_door(reception: Reception) -> None:
+    silent = [socket.create_connection(reception.address) for _ in range(3)]
+    with pytest.raises(AuthenticationError):
+        connect(reception.address, b"another key")
+    line = come(reception)
+
+    assert "probe" in line.hear()
+    assert reception.strangers.get(timeout=30) == "127.0.0.1"
+    for one in silent:
+        one.close()
+
+
+def test_the_key_is_for_one_user_and_goes_with_the_run(reception: Reception) -> None:
+    assert reception.keeps_rights
+    assert read_key(reception.folder) == reception.key
+    assert reception.key.hex() not in reception.join_command

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TEXTS = [text for entry in CATALOGUE if not entry.obsolete for text in (entry.msgid, entry.msgstr)]
 """Every sentence that people are told, in both languages."""
-OF_OTHERS = {"--no-build-isolation", "--token", "--env-file"}
-"""Options of pip, of the hubs' clients, of docker."""
+OF_OTHERS = {"--no-build-isolation", "--token", "--env-file", "--partition", "--account", "--time", "--cpus-per-task"}
+"""Options of pip, of the hubs' clients, of docker, of sbatch."""
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

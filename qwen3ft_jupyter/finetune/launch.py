@@ -78,13 +78,13 @@ def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str],
         environ = rank_environ(key)
         process = subprocess.Popen(command(sys.executable, len(devices), file), env=environ)
         try:
-            return _untilend(process, heard, work, len(devices))
+            return _until_end(process, heard, work, len(devices))
         finally:
             end(process, heard)
             heard.close()
 
 
-def _untilend(process: subprocess.Popen[bytes], heard: Heard, work: Work, count: int) -> Outcome:
+def _until_end(process: subprocess.Popen[bytes], heard: Heard, work: Work, count: int) -> Outcome:
     """Pass on what is told until the first process tells its outcome. Raises what any of them tells."""
     restarts, lateness = 0, Lateness(count)
     while process.poll() is None or not heard.is_over():

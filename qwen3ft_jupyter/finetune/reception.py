@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.start import Start
 
+MOST_STRANGERS = 32
+"""Addresses that are told of in one run; a scan of ports is not to fill the job's log."""
+
 
 @dataclass(eq=False)
 class Host:
@@ -65,8 +68,8 @@ class Reception:
         self._mirror: dict[str, str] | None = None
         self.news: queue.Queue[tuple[Host, dict[str, Any]]] = queue.Queue()
         """What hosts say, once they are ready; and who was refused."""
-        self.strangers: queue.Queue[str] = queue.Queue()
-        """Addresses from which somebody came without the key."""
+        self._strangers: dict[str, bool] = {}
+        """Addresses from which somebody came without the key, and whether that has been told."""
         self.folder = Path(config.output_dir) / HOSTS_FOLDER
         stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         make_folders(self.folder)
@@ -74,7 +77,7 @@ class Reception:
         self.key = make_key(self.folder)
         wanted = split_address(config.hosts_address or "")
         try:
-            self.door = Door(wanted, self.key, self.strangers.put)
+            self.door = Door(wanted, self.key, self._meet_stranger)
         except OSError as error:
             raise JobFailed(
                 "hosts_address: nothing can listen on {address}: {reason}.",
@@ -94,6 +97,18 @@ class Reception:
     def keeps_rights(self) -> bool:
         """Return whether nobody else can read the key: some mounts keep no rights."""
         return not (self.folder / KEY_NAME).stat().st_mode & 0o077
+
+    def _meet_stranger(self, address: str) -> None:
+        with self._lock:
+            if len(self._strangers) < MOST_STRANGERS:
+                self._strangers.setdefault(address, False)
+
+    def new_strangers(self) -> list[str]:
+        """Return from where somebody came without the key; each address once, however often that is tried."""
+        with self._lock:
+            new = [address for address, is_told in self._strangers.items() if not is_told]
+            self._strangers.update(dict.fromkeys(new, True))
+        return new
 
     def hosts(self) -> list[Host]:
         """Return those that are ready, in their order."""

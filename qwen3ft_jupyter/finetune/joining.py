@@ -16,9 +16,9 @@ from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, Stopped, error_from_
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.devices import devices_here
 from qwen3ft_jupyter.finetune.hosts import end_ranks, place_of, start_ranks
-from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
+from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests, model_digests, other_model
 from qwen3ft_jupyter.finetune.wire import HOSTS_FOLDER, Line, connect, read_key, write_address
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import Progress
 
@@ -179,9 +179,22 @@ class _Joined:
         name, commit = str(model["name"]), model["commit"]
         try:
             found = self.models.find(name, commit, Path(str(model["folder"])))
-            if found is None:
+            others = self._other_files(found, model) if found is not None else []
+            if others:
+                self.work.notice(
+                    "The {model} that is here is not that of the first host: {names}. Taking it from there.",
+                    model=name,
+                    names=Names(others),
+                )
+            if found is None or others:
                 self.line.tell(lacks=True)
                 found = self.models.fetch(name, commit, self._hear().get("mirror"))
+                if others := self._other_files(found, model):
+                    raise JobFailed(
+                        "{model} is not the first host's in {names}: delete it here, or download the same to both",
+                        model=name,
+                        names=Names(others),
+                    )
         except Qwen3ftError as error:
             self.line.tell(error=error.to_json())
             return
@@ -193,6 +206,16 @@ class _Joined:
             devices=", ".join(self.devices),
         )
         self.work.progress(Progress("waiting", detail=write_address(self.address)))
+
+    def _other_files(self, folder: Path, model: Mapping[str, Any]) -> list[str]:
+        """Return in which files the model in a folder is not the first host's, where no commit says which that is."""
+        if not (wanted := dict(model.get("digests") or {})):
+            return []
+
+        def tell(done: int, total: int) -> None:
+            self.work.progress(Progress("checking", done, total, "bytes"))
+
+        return other_model(wanted, model_digests(folder, tell))
 
     def _start(self, told: Mapping[str, Any], folder: Path) -> None:
         self._end()

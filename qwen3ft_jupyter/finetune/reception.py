@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import make_folders, write_json
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, error_from_json
-from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests, other_data, other_versions, refusal
+from qwen3ft_jupyter.finetune.probe import (
+    HostFacts,
+    Probe,
+    data_digests,
+    model_digests,
+    other_data,
+    other_versions,
+    refusal,
+)
 from qwen3ft_jupyter.finetune.rules import split_address
 from qwen3ft_jupyter.finetune.wire import (
     CONFIG_NAME,
@@ -66,6 +74,8 @@ class Reception:
         self._hosts: list[Host] = []
         self._lock = threading.Lock()
         self._mirror: dict[str, str] | None = None
+        self._of_model: dict[str, str] | None = None
+        self._digesting = threading.Lock()
         self.news: queue.Queue[tuple[Host, dict[str, Any]]] = queue.Queue()
         """What hosts say, once they are ready; and who was refused."""
         self._strangers: dict[str, bool] = {}
@@ -160,7 +170,7 @@ class Reception:
         host.devices = [str(name) for name in answer["devices"]]
         self._take(host)
         model = {"name": self._config.model, "commit": self._start.base_commit, "folder": str(self._start.model_folder)}
-        host.line.tell(model=model)
+        host.line.tell(model={**model, "digests": {} if self._start.base_commit else self._model_digests()})
         while "ready" not in (said := host.line.hear()):
             if "error" in said:
                 raise refusal(host.facts.name, [Message("{error}", error=error_from_json(said["error"]).message)])
@@ -183,6 +193,13 @@ class Reception:
                     count=self._config.hosts,
                 )
             self._hosts = [*here, host]
+
+    def _model_digests(self) -> dict[str, str]:
+        """Return what the first host's model consists of: without a commit nothing else says which one it is."""
+        with self._digesting:
+            if self._of_model is None:
+                self._of_model = model_digests(self._start.model_folder)
+            return self._of_model
 
     def _serve(self, host: Host) -> dict[str, str] | None:
         """Return how another host fetches the model from this one; None where no record vouches for it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
+import threading
 import time
 from dataclasses import replace
 from multiprocessing import AuthenticationError
@@ -13,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.joining import join
 from qwen3ft_jupyter.finetune.launch import Heard
 from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
 from qwen3ft_jupyter.finetune.reception import Reception
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.wire import Line, connect, read_key
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="several hosts are on Linux")
 
@@ -93,6 +98,54 @@ def test_a_host_that_cannot_is_told_why_and_named(
     assert host.facts.name == "gpu-2"
     assert words in str(news["refused"])
     assert not reception.hosts()
+
+
+class OneModel:
+    """A host that has a model of that name, and can get that of the first."""
+
+    def __init__(self, here: Path, fetched: Path) -> None:
+        self.here, self.fetched = here, fetched
+
+    def find(self, _name: str, _commit: str | None, _folder: Path) -> Path | None:
+        return self.here
+
+    def fetch(self, _name: str, _commit: str | None, _mirror: Mapping[str, str] | None) -> Path:
+        return self.fetched
+
+
+@pytest.mark.parametrize("can_fetch", [True, False])
+def test_without_a_commit_other_weights_of_the_same_name_are_not_trained(
+    reception: Reception, tiny: Path, tmp_path: Path, *, can_fetch: bool
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny, other)
+    weights = other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x55")
+    output_dir = reception.folder.parent.parent
+    work = Work()
+    models = OneModel(other, tiny if can_fetch else other)
+    thread = threading.Thread(
+        target=lambda: refused.extend(refusals(output_dir, reception.address, models, work)), daemon=True
+    )
+    refused: list[str] = []
+    thread.start()
+
+    if can_fetch:
+        assert until(lambda: [host.facts.name for host in reception.hosts()])
+        work.stop.set()
+        thread.join(60)
+        assert refused == ["Stopped before the fine-tune had begun."]
+    else:
+        thread.join(60)
+        assert "is not the first host's in model.safetensors" in refused[0]
+
+
+def refusals(output_dir: Path, address: tuple[str, int], models: OneModel, work: Work) -> list[str]:
+    try:
+        join(output_dir, address, models, work)
+    except Qwen3ftError as error:
+        return [str(error)]
+    return []
 
 
 def test_another_file_of_data_is_named(reception: Reception, fields: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.finetune.devices import devices_here
 from qwen3ft_jupyter.finetune.holding import holding
-from qwen3ft_jupyter.finetune.output import unfinished_run
+from qwen3ft_jupyter.finetune.output import replaced_fields, unfinished_run
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import lead
 from qwen3ft_jupyter.finetune.wire import leave_places
@@ -67,7 +67,13 @@ def run(
     with holding(Path(config.output_dir), context.folder.name, context.work):
         resume, run_id = context.attempt > 1, context.folder.name
         if goes_on and (begun := unfinished_run(Path(config.output_dir))):
-            resume, run_id = True, begun
+            if changed := replaced_fields(config):
+                context.work.notice(
+                    "output_dir holds an unfinished fine-tune with another {names}. overwrite is true: it begins anew.",
+                    names=", ".join(changed),
+                )
+            else:
+                resume, run_id = True, begun
         start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
         devices = devices_here(config.device, config.devices, gpus)
         if config.hosts > 1:

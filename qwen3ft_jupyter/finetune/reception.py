@@ -35,6 +35,7 @@ from qwen3ft_jupyter.finetune.wire import (
     write_address,
 )
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.mirror.addresses import is_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,7 +96,8 @@ class Reception:
                 address=write_address(wanted),
                 reason=error.strerror or str(error),
             ) from error
-        self.address = (wanted[0] or own_address(), self.door.port)
+        self.address = (own_address() if is_everywhere(wanted[0]) else wanted[0], self.door.port)
+        """Where others find it; what was asked for may name no host."""
 
     @property
     def join_command(self) -> str:

@@ -22,7 +22,7 @@ from qwen3ft_jupyter.finetune.launch import Heard
 from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
 from qwen3ft_jupyter.finetune.reception import Reception
 from qwen3ft_jupyter.finetune.start import Start
-from qwen3ft_jupyter.finetune.wire import Line, connect, read_key
+from qwen3ft_jupyter.finetune.wire import Line, connect, free_port, own_address, read_key
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
@@ -174,6 +174,19 @@ def test_nobody_comes_in_without_the_key_and_nobody_blocks_the_door(reception: R
     assert not reception.new_strangers()
     for one in silent:
         one.close()
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "[::]"])
+def test_who_listens_everywhere_tells_others_an_address_that_is_its_own(
+    everywhere: str, fields: dict[str, Any], tiny: Path
+) -> None:
+    config = FineTuneConfig.from_dict({**fields, "hosts": 2, "hosts_address": f"{everywhere}:{free_port()}"})
+    with contextlib.ExitStack() as stack:
+        found = Reception(config, Start(tiny), stack)
+        stack.callback(found.door.close)
+
+    assert found.address[0] == own_address()
+    assert everywhere not in found.join_command
 
 
 def test_the_key_is_for_one_user_and_goes_with_the_run(reception: Reception) -> None:

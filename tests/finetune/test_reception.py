@@ -176,7 +176,7 @@ def test_nobody_comes_in_without_the_key_and_nobody_blocks_the_door(reception: R
         one.close()
 
 
-@pytest.mark.parametrize("everywhere", ["0.0.0.0", "[::]"])
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "[::]"])  # noqa: S104 - nobody comes
 def test_who_listens_everywhere_tells_others_an_address_that_is_its_own(
     everywhere: str, fields: dict[str, Any], tiny: Path
 ) -> None:

@@ -75,6 +75,11 @@ class Architecture:
         return self.attention_weights // self.layers + feed_forward + 2 * self.hidden
 
     @property
+    def outer_weights(self) -> int:
+        """Weights outside of the layers: embedding, last norm, and a head that is not tied."""
+        return max(0, self.parameters - self.layers * self.layer_weights)
+
+    @property
     def width(self) -> int:
         """Numbers between the feed-forward layers of one token."""
         return self.intermediate * (ACTIVE_EXPERTS if self.experts else 1)
@@ -185,11 +190,20 @@ class Training:
     overhead_bytes: int = GPU_OVERHEAD_BYTES
     is_stepped_at_once: bool = True
     """Whether the optimizer's step computes on all weights at once, as torch does it on a GPU."""
+    shards: int = 1
+    """Devices that share the model out, each with a part of every weight; 1: each has all of it."""
+    is_offloaded: bool = False
+    """Whether those parts, their gradients and the optimizer's states are in the memory of the host."""
 
     @property
     def compute_bytes(self) -> int:
         """Return the bytes of a number that matrices are multiplied in."""
         return 2 if self.is_mixed else self.weight_bytes
+
+    @property
+    def parts(self) -> int:
+        """Return into how many parts a device's memory has its states parted; 0: it has none of them."""
+        return 0 if self.is_offloaded else self.shards
 
     def trained_weights(self, numbers: Architecture) -> int:
         """Return how many weights are trained."""
@@ -227,7 +241,13 @@ class Memory:
 
 
 def training_memory(numbers: Architecture, how: Training) -> Memory:
-    """Return what a fine-tune needs.
+    """Return what a fine-tune needs on each device.
+
+    Of a model that is sharded a device keeps one part in `how.shards` of weights, gradients and Adam's two states
+    (Rajbhandari et al. 2020, ZeRO, section 5.3, stage 3: all model states by the number of devices; FSDP2 shards each
+    parameter by its first dimension). Whole are for a moment: the weights of two layers, for the next is gathered while
+    one is computed, and of what lies outside of the layers; the gradients of one layer and of what lies outside, before
+    they are added up over the devices.
 
     >>> from qwen3ft_jupyter.catalog import find
     >>> how = Training("lora", 2048, adapter_weights=find("Qwen/Qwen3-8B").architecture.lora_weights(8))
@@ -239,26 +259,39 @@ def training_memory(numbers: Architecture, how: Training) -> Memory:
     each = how.weight_bytes if is_full else 4
     multiplies = numbers.tied or how.trained_layers is not None
     looked_up = 0 if multiplies else numbers.vocab * numbers.hidden  # an embedding multiplies nothing
-    copies = 2 * (trained - looked_up) if how.is_mixed and is_full else 0
+    multiplied = trained - looked_up
+    if how.shards > 1 and how.is_checkpointed:  # the copies go with what was gathered
+        multiplied = numbers.layer_weights + numbers.outer_weights - looked_up
+    copies = 2 * multiplied if how.is_mixed and is_full else 0
     tokens = how.length * how.batch
     gradients = each * trained
     kept, backward = _working_bytes(numbers, how, tokens)
     logits = logit_bytes(numbers, tokens, is_chunked=how.is_loss_chunked)
-    step = each * (trained if how.is_stepped_at_once else 2 * _largest(numbers, how)) - copies
+    step = each * _part(trained if how.is_stepped_at_once else 2 * _largest(numbers, how), how) - copies
     at_loss = kept + logits - (0 if how.is_accumulated else gradients)
     if at_loss >= max(backward, step):
         activations, gradients = kept, gradients if how.is_accumulated else 0
     else:
         activations, logits = max(backward, step), 0
+    is_sharded, layers = how.shards > 1, numbers.layers
+    gathered = how.weight_bytes * (2 * numbers.layer_weights + numbers.outer_weights)
+    adapted = 4 * how.adapter_weights // layers  # of one layer
+    of_layer = each * (numbers.layer_weights + numbers.outer_weights) if is_full else adapted
+    weights = how.weight_bytes * numbers.parameters if is_full else _frozen_bytes(numbers, how)
     return Memory(
-        weights=(how.weight_bytes * numbers.parameters if is_full else _frozen_bytes(numbers, how)) + copies,
-        adapter=4 * how.adapter_weights,
-        gradients=gradients,
-        optimizer=2 * how.state_bytes * trained,
+        weights=_part(weights, how) + copies + gathered * is_sharded,
+        adapter=_part(4 * how.adapter_weights, how) + 2 * adapted * is_sharded,
+        gradients=_part(gradients, how) + of_layer * is_sharded,
+        optimizer=_part(2 * how.state_bytes * trained, how),
         activations=activations,
         logits=logits,
         margin=how.overhead_bytes,
     )
+
+
+def _part(whole: int, how: Training) -> int:
+    """Return what a device has of what is sharded."""
+    return -(-whole // how.parts) if how.parts else 0
 
 
 def linear_bytes(quantization: str | None, dtype_bytes: int, columns: int) -> float:

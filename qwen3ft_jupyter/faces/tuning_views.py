@@ -98,6 +98,8 @@ def _plan_rows(plan: FineTunePlan) -> Iterator[tuple[str, str]]:
     if plan.memory is not None:
         yield tr("memory"), _memory_words(plan.memory)
         yield tr("of that"), _part_words(plan.memory)
+        if plan.memory.devices > 1:
+            yield tr("devices"), _devices_words(plan.memory)
         yield tr("found"), tr(BASES[plan.memory.basis])
         yield (
             tr("room for"),
@@ -133,6 +135,21 @@ def _memory_words(memory: MemoryPlan) -> str:
         free=size(memory.free),
         device=f"{memory.device_name} ({memory.dtype})",
     )
+
+
+SHARDINGS = {
+    "none": Message("{count}, each with the whole model; memory is that of each"),
+    "full": Message("{count}, each with a part of the model (FSDP); memory is that of each"),
+    "offload": Message(
+        "{count}, each with a part of the model (FSDP) in the memory of the host; memory is that of each"
+    ),
+}
+"""What is said of several devices, by how they share the model out."""
+
+
+def _devices_words(memory: MemoryPlan) -> str:
+    words = tr(SHARDINGS[memory.sharding], count=memory.devices)
+    return words + tr("; the largest model that fits: {model}", model=memory.largest_model or tr("none"))
 
 
 def _part_words(memory: MemoryPlan) -> str:

@@ -58,6 +58,8 @@ class Step(TypedDict):
     """Real ones, padding left out."""
     learned: int
     """Tokens in the loss."""
+    idle: NotRequired[MicroBatch]
+    """What is computed, and does not count, where there are none but the model is sharded."""
     order: list[list[int]]
     """The indices of the samples in each micro-batch, in the order in which they stand there."""
 

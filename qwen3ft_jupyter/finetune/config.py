@@ -256,6 +256,8 @@ class FineTuneConfig(Group):
         Accepts(Message("a number of GPUs, a list of them such as [0, 2], all, or auto")),
     ] = 1
     """GPUs that train together: how many, which, or all of this machine. A step has the same samples however many."""
+    sharding: Literal["auto", "none", "full", "offload"] = "auto"
+    """FSDP over several GPUs: none, full, offload (to host); auto: full for method full or where one has no room."""
     hosts: int = Field(default=1, ge=1, le=rules.MOST_HOSTS)
     """Hosts that train together, each with its devices; output_dir and data lie on a mount that all of them share."""
     hosts_address: Annotated[
@@ -348,6 +350,13 @@ class FineTuneConfig(Group):
     def _is_below_an_adapter(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("method") == "full":
             raise rules.Wrong(Message("cannot be trained itself: it goes with method: lora"))
+        return value
+
+    @field_validator("sharding")
+    @classmethod
+    def _is_of_whole_numbers(cls, value: str, info: ValidationInfo) -> str:
+        if value in {"full", "offload"} and info.data.get("quantization") is not None:
+            raise rules.Wrong(Message("goes without quantization: weights in 4 bits cannot be sharded"))
         return value
 
     @field_validator("output_dir")

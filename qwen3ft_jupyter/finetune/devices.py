@@ -69,6 +69,15 @@ def computed_on(device: str, devices: Devices, gpus: tuple[str, ...]) -> tuple[s
     return ("cpu",) * devices if isinstance(devices, int) and devices > 1 else (device,)
 
 
+def count_devices(device: str, devices: Devices, gpus: int) -> int:
+    """Return how many devices compute on a machine with so many GPUs. Raises BadConfig if there are fewer.
+
+    >>> count_devices("auto", "all", 4), count_devices("cpu", 2, 4), count_devices("auto", 1, 4)
+    (4, 2, 1)
+    """
+    return len(computed_on(device, devices, pick_gpus(device, devices, gpus)))
+
+
 def devices_here(device: str, devices: Devices, gpus: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the device of each process on this machine, given the GPUs if they were picked. Raises BadConfig."""
     if not gpus and devices != 1:

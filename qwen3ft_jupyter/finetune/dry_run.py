@@ -127,13 +127,16 @@ class Needs:
         return self.numbers.lora_weights(config.lora.r, targets) + self.numbers.row_weights(self.token_rows, targets)
 
     def memory(self, config: FineTuneConfig, how: Training) -> Memory | None:
-        """Return what is needed, by the dry run where it says it, else by arithmetic; None: neither knows."""
-        found = self.tried.memory(how) if self.tried and self._is_alike(config) else None
+        """Return what is needed, by the dry run where it says it, else by arithmetic; None: neither knows.
+
+        A dry run is of a whole model, and tells nothing of one that is sharded.
+        """
+        found = self.tried.memory(how) if self.is_tried(config, how) and self.tried else None
         return found or (training_memory(self.numbers, how) if self.numbers else None)
 
     def is_tried(self, config: FineTuneConfig, how: Training) -> bool:
         """Return whether the dry run says it."""
-        return bool(self.tried and self._is_alike(config) and self.tried.memory(how))
+        return bool(self.tried and how.shards == 1 and self._is_alike(config) and self.tried.memory(how))
 
     def _is_alike(self, config: FineTuneConfig) -> bool:
         """Return whether only batch, length and checkpointing differ, which a dry run tells of."""

@@ -33,7 +33,7 @@ _BLOCK = 1 << 20
 OWN = frozenset({"output_dir", "overwrite", "init_from", "from_run", "launcher", "dlc"})
 """Fields that a run never takes from an earlier one."""
 COMPUTES_NOTHING = OWN | {"save_steps", "save_minutes", "keep_checkpoints", "revision", "data"}
-COMPUTES_NOTHING |= {"report", "prompts", "report_to", "devices", "hosts", "hosts_address"}
+COMPUTES_NOTHING |= {"report", "prompts", "report_to", "devices", "sharding", "hosts", "hosts_address"}
 """Fields in which a repetition may differ; data and model are compared by digest and commit."""
 SHAPE = ("r", "alpha", "targets", "rslora", "dora", "trainable_token_indices")
 """Fields of an adapter that stay what they are when it is trained further."""

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
 from qwen3ft_jupyter.finetune.earlier import weight_files
 from qwen3ft_jupyter.finetune.precision import choose_precision
+from qwen3ft_jupyter.finetune.ranks import ALONE
 from qwen3ft_jupyter.finetune.rules import HEAD
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, model_name, require
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.fit import Sharding
     from qwen3ft_jupyter.finetune.precision import Precision
+    from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.loading.machine import Machine
+    from qwen3ft_jupyter.loading.safety import ModelConfig
     from qwen3ft_jupyter.work import Reporter
 
 ATTENTION_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -58,64 +62,97 @@ def load_for_training(
     reporter: Reporter,
     machine: Machine | None = None,
     token_rows: Sequence[int] = (),
+    ranks: Ranks = ALONE,
+    sharding: Sharding = "none",
 ) -> Trainable:
     """Return the model, with a fresh adapter for method lora, in training mode.
 
-    Of the tokens with ids `token_rows` the adapter trains the rows of embedding and head, too.
+    Of the tokens with ids `token_rows` the adapter trains the rows of embedding and head, too. A model that is sharded
+    over `ranks` is read to the CPU, by as many processes at once as the memory of the host holds, and each keeps its
+    part.
 
     Raises what `load_model_and_tokenizer` raises, DoesNotFit if a full fine-tune's states do not fit, and BadConfig if
     the adapter cannot be put where it is to go.
     """
-    is_4bit = config.quantization == "4bit"
+    is_4bit, is_sharded = config.quantization == "4bit", sharding != "none"
     require("torch", "transformers", "peft", "accelerate", *(["bitsandbytes"] if is_4bit else []))
     model_config = check_model_folder(folder)
-    if model_config.is_quantized and not (is_4bit and model_config.is_4bit):
-        raise LoadError(
-            "{name} is stored quantized; it cannot be fine-tuned.",
-            hint="Set quantization: 4bit, which trains an adapter on it as it is."
-            if model_config.is_4bit
-            else "Use the repo without -FP8, -AWQ, -GPTQ.",
-            name=model_name(folder),
-        )
+    _check_trainable(config, model_config, model_name(folder))
     tensors = model_tensors(folder, tied=model_config.is_tied)
-    if model_config.is_tied and config.method == "lora" and HEAD in config.lora.targets:
-        raise BadConfig(
-            "lora.targets: {head} cannot be adapted on {name}: its weights are those of the embedding, too, and "
-            "merging the adapter would change both.",
-            hint="Leave {head} out.",
-            head=HEAD,
-            name=model_name(folder),
-        )
     parameters = sum(tensor.elements for tensor in tensors)
     machine = machine or this_machine()
     precision = choose_precision(machine, config, parameters)
     if config.method == "full":
         trained = _trained_layers(config, [tensor.name for tensor in tensors], model_name(folder))
         count = sum(tensor.elements for tensor in tensors if trained(tensor.name))
-        _check_states_fit(parameters, count, precision, machine, model_name(folder))
+        if not is_sharded:  # the plan has seen to it
+            _check_states_fit(parameters, count, precision, machine, model_name(folder))
     attention = None if config.attn_implementation == "auto" else config.attn_implementation
     options = LoadOptions(
-        device=precision.device,
+        device="cpu" if is_sharded else precision.device,
         dtype=precision.weights,
         attn_implementation=attention,
         quantization=None if model_config.is_4bit else config.quantization,
     )
-    model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
-    if is_4bit:
-        evaluate_as_trained(model)
     if precision.device.startswith("cuda:"):
         import torch
 
         torch.cuda.set_device(precision.device)  # Trainer computes on the current one
-    set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout
-    if config.method == "lora":
-        model = with_fresh_adapter(model, config, reporter, token_rows)
+
+    def load() -> Model:
+        model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
+        if is_4bit:
+            evaluate_as_trained(model)
+        set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout
+        if config.method == "lora":
+            model = with_fresh_adapter(model, config, reporter, token_rows)
+        else:
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(trained(name))
+        model.config.use_cache = False
+        model.train()
+        return model
+
+    if is_sharded:
+        held = parameters * DTYPE_BYTES[precision.weights]
+        model = _load_part(load, ranks, held, precision.device, is_offloaded=sharding == "offload")
     else:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(trained(name))
-    model.config.use_cache = False
-    model.train()
+        model = load()
     return Trainable(model, precision, _stored_dtype(folder, precision))
+
+
+def _check_trainable(config: FineTuneConfig, model: ModelConfig, name: str) -> None:
+    if model.is_quantized and not (config.quantization == "4bit" and model.is_4bit):
+        raise LoadError(
+            "{name} is stored quantized; it cannot be fine-tuned.",
+            hint="Set quantization: 4bit, which trains an adapter on it as it is."
+            if model.is_4bit
+            else "Use the repo without -FP8, -AWQ, -GPTQ.",
+            name=name,
+        )
+    if model.is_tied and config.method == "lora" and HEAD in config.lora.targets:
+        raise BadConfig(
+            "lora.targets: {head} cannot be adapted on {name}: its weights are those of the embedding, too, and "
+            "merging the adapter would change both.",
+            hint="Leave {head} out.",
+            head=HEAD,
+            name=name,
+        )
+
+
+def _load_part(load: Callable[[], Model], ranks: Ranks, held: int, device: str, *, is_offloaded: bool) -> Model:
+    """Return this process's part of a model that `load` reads to the CPU, where it has `held` bytes."""
+    from qwen3ft_jupyter.finetune.compute.sharding import mesh_of, shard
+
+    at_once = max(1, ranks.from_first(lambda: this_machine().ram_free_bytes) // (2 * held))
+    mesh, model = mesh_of(device), None
+    for turn in range(-(-ranks.part.count // at_once)):
+        if ranks.part.index // at_once == turn:
+            model = load()
+            shard(model, mesh, is_offloaded=is_offloaded)
+        ranks.most(turn)  # the others wait
+    ranks.is_sharded = True
+    return model
 
 
 def load_weights(model: Model, folder: Path) -> None:
@@ -124,11 +161,19 @@ def load_weights(model: Model, folder: Path) -> None:
     Safetensors are read, and nothing else. Raises LoadError if they are of another shape.
     """
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
+    from qwen3ft_jupyter.finetune.compute.sharding import mesh_of_model, part_of
+
     state: dict[str, Tensor] = {}
+    mesh = mesh_of_model(model)
     for path in weight_files(folder):
-        state |= load_file(path)
+        if mesh is None:
+            state |= load_file(path)
+            continue
+        with safe_open(path, "pt") as file:  # one tensor at a time is here whole
+            state |= {name: part_of(file.get_tensor(name), mesh) for name in file.keys()}  # noqa: SIM118 - no mapping
     is_adapted = hasattr(model, "peft_config")
     known = get_peft_model_state_dict(model, save_embedding_layers=False) if is_adapted else model.state_dict()
     tied = set() if is_adapted else set(model._tied_weights_keys or ())  # noqa: SLF001 - they have no public name

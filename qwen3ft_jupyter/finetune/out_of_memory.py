@@ -79,6 +79,6 @@ def smaller(config: FineTuneConfig, numbers: Architecture | None, plan: FineTune
     machine, memory = machine_without_torch(), plan.memory
     most = min(memory.free, round(memory.margin + HELD_SHARE * (memory.total - memory.margin)))
     gpus = tuple(replace(gpu, free_bytes=most) for gpu in machine.gpus)
-    held = replace(machine, ram_free_bytes=most, gpus=gpus)
+    held = replace(machine, ram_free_bytes=most * memory.devices, gpus=gpus)
     needs = Needs(config, numbers, token_rows=plan.tokens.token_rows)
-    return list(itertools.islice(changes_that_fit(config, plan.tokens, needs, held), MOST_CHANGES))
+    return list(itertools.islice(changes_that_fit(config, plan.tokens, needs, held, memory.devices), MOST_CHANGES))

@@ -155,6 +155,7 @@ def make_plan(
     is_cached: bool = True,
     download_bytes: int | None = 0,
     notices: Sequence[str] = (),
+    count: int | None = None,
 ) -> FineTunePlan:
     """Return the plan of a run.
 
@@ -173,10 +174,11 @@ def make_plan(
         is_cached: Whether the model is here.
         download_bytes: What has to be fetched before.
         notices: What else a person should know.
+        count: Devices that compute together; None: as many as the config asks for.
     """
     steps = plan_steps(config, tokens)
     needs = Needs(config, numbers, tried, tokens.token_rows)
-    memory = plan_memory(config, tokens, needs, machine)
+    memory = plan_memory(config, tokens, needs, machine, count)
     known = rate(memory)
     data = DataPlan(
         report.rows, report.conversations - held_out, held_out, report.empty, report.bad, tuple(report.notices)

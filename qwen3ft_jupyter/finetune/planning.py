@@ -217,10 +217,12 @@ def look_ahead(
     *,
     work: Work,
     earlier: Iterable[Path] = (),
+    count: int | None = None,
 ) -> FineTunePlan:
     """Return the plan of a run whose samples are ready, and have these lengths; tell `work` if memory is close.
 
-    `earlier` are output folders of earlier runs, the newest first: one like this tells how long it will take.
+    `earlier` are output folders of earlier runs, the newest first: one like this tells how long it will take. `count`
+    devices compute together; None: as many as the config asks for.
 
     Raises:
         DoesNotFit: Memory cannot hold it.
@@ -243,6 +245,7 @@ def look_ahead(
         held_out=facts.held_out,
         disk_free=_disk_free(config),
         rate=lambda memory: known_rate(config, base, memory, earlier),
+        count=count,
     )
     check_plan(plan)
     if words := closeness(plan):

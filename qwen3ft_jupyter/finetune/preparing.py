@@ -87,11 +87,18 @@ def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
         work.notice("Held-out rows: {count} answers left out of the measurement; they do not fit.", count=left_out)
 
 
-def objective_of(config: FineTuneConfig, ready: Trainable, samples: Prepared, work: Work) -> TrainingLoss:
+def objective_of(
+    config: FineTuneConfig, ready: Trainable, samples: Prepared, work: Work, *, is_sharded: bool = False
+) -> TrainingLoss:
     """Return how this model is taught: packed and lean as far as that is exact on it. Raises BadConfig."""
     from qwen3ft_jupyter.finetune.compute.probes import has_plain_head, packs_exactly
 
-    is_found = config.auto_find_batch_size and ready.precision.device.startswith("cuda")  # elsewhere nothing runs out
+    if config.auto_find_batch_size and is_sharded:  # where memory runs out on one, the others cannot compute less
+        work.notice(
+            "The batch size is not looked for: the model is sharded. batch_size: {size}.", size=config.batch_size
+        )
+    is_found = config.auto_find_batch_size and not is_sharded
+    is_found = is_found and ready.precision.device.startswith("cuda")  # elsewhere nothing runs out
     batch_size = config.effective_batch_size if is_found else config.batch_size
     layout = Layout(
         samples.pad_id,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import Qwen3ftError, unexpected
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
-from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, RankLost, Together, together
+from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, Together, is_lost, together
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import follow, lead
 from qwen3ft_jupyter.finetune.wire import connect
@@ -48,11 +48,10 @@ def main(file: str) -> int:
     teller.tell(rank=index, restarts=restarts)
     try:
         end = _take_part(task, local, teller, restarts)
-    except RankLost:
-        traceback.print_exc()
-        return 1  # torchrun starts all of them again
     except Exception as error:  # noqa: BLE001 - the border of the process: the log gets it all
         traceback.print_exc()
+        if is_lost(error):
+            return 1  # torchrun starts all of them again
         end = {"error": (error if isinstance(error, Qwen3ftError) else unexpected(error)).to_json()}
     teller.tell(**end)
     if "error" in end:

@@ -1,8 +1,9 @@
 """The processes that train one model together, each on a part of every step.
 
-A step has the same samples and the same loss however many there are. Each process holds the whole model, computes the
-gradients of its part, and all add them up before the optimizer moves: no number of a run depends on how many took part
-but by the order in which floats are added. The first of them decides, writes and tells; the others follow it.
+A step has the same samples and the same loss however many there are. Each process computes the gradients of its part,
+and all are added up before the optimizer moves: no number of a run depends on how many took part but by the order in
+which floats are added. Each holds the whole model, or a part of it, see `compute.sharding`. The first of them decides,
+writes and tells; the others follow it.
 
 `Trainer` is told nothing of this: to it each process is alone, so it wraps no model and parts no data.
 """
@@ -10,12 +11,12 @@ but by the order in which floats are added. The first of them decides, writes an
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from qwen3ft_jupyter.finetune.batches import WHOLE, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor
@@ -37,6 +38,10 @@ class Ranks:
 
     part: Part = WHOLE
     """Which of them this is."""
+    is_sharded: bool = False
+    """Whether each has a part of the model, so that all of them have to compute whatever one of them does."""
+    handlers: Mapping[str, Callable[..., object]] = {}
+    """What a process that follows does when the first one calls it, by name."""
 
     @property
     def is_first(self) -> bool:
@@ -46,6 +51,13 @@ class Ranks:
     def from_first(self, make: Callable[[], T]) -> T:
         """Return what `make` returns in the first process; it is called there alone. A value has to be picklable."""
         return make()
+
+    def call(self, name: str, *values: object) -> None:
+        """Have the others do what they have a handler for; they hear of it when they next ask what the first made."""
+
+    def most(self, count: int) -> int:
+        """Return the greatest of a count in all processes."""
+        return count
 
     def begin(self, parameters: Iterable[Parameter]) -> None:
         """Give all processes the first one's trained weights."""
@@ -78,6 +90,14 @@ def together() -> Iterator[None]:
         raise RankLost(str(error)) from error
 
 
+def is_lost(error: BaseException) -> bool:
+    """Return whether an error says that another of the processes is gone; that of a sharded model torch raises."""
+    import torch.distributed as dist
+
+    is_of_gloo = isinstance(error, RuntimeError) and "gloo/" in str(error)  # it names its file, and has no class
+    return is_of_gloo or isinstance(error, RankLost | dist.DistError)
+
+
 class Together(Ranks):
     """One of several processes of a `torch.distributed` group that is there already."""
 
@@ -88,16 +108,47 @@ class Together(Ranks):
         self.part, self._tell = Part(dist.get_rank(), dist.get_world_size()), tell
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """Return what `make` returns in the first process."""
+        """Return what `make` returns in the first process; do meanwhile what that calls."""
+        if self.is_first:
+            made = make()
+            self._send((None, made))
+            return made
+        while True:
+            name, value = self._send(None)
+            if name is None:
+                return cast("T", value)
+            self.handlers[name](*value)
+
+    def call(self, name: str, *values: object) -> None:
+        """Have the others do what they have a handler for."""
+        self._send((name, values))
+
+    def _send(self, message: tuple[str | None, Any] | None) -> tuple[str | None, Any]:
+        """Return the first process's message."""
         import torch.distributed as dist
 
-        box: list[T | None] = [make() if self.is_first else None]
+        box = [message]
         with together():
             dist.broadcast_object_list(box)
-        return cast("T", box[0])
+        return cast("tuple[str | None, Any]", box[0])
+
+    def most(self, count: int) -> int:
+        """Return the greatest of a count in all processes."""
+        import torch
+        import torch.distributed as dist
+
+        box = torch.tensor([count])
+        with together():
+            dist.all_reduce(box, dist.ReduceOp.MAX)
+        return int(box)
 
     def begin(self, parameters: Iterable[Parameter]) -> None:
-        """Give all processes the first one's trained weights: devices of different kinds draw different lots."""
+        """Give all processes the first one's trained weights: devices of different kinds draw different lots.
+
+        What is sharded has been drawn on CPUs, which draw the same.
+        """
+        if self.is_sharded:
+            return
         import torch
         import torch.distributed as dist
 
@@ -122,7 +173,9 @@ class Together(Ranks):
         return values
 
     def add_up_gradients(self, parameters: Sequence[Parameter]) -> None:
-        """Give all processes the sum of their gradients."""
+        """Give all processes the sum of their gradients; what is sharded has it from the backward pass."""
+        if self.is_sharded:
+            return
         import torch
         import torch.distributed as dist
 

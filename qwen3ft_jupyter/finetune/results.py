@@ -20,11 +20,12 @@ from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from transformers import GenerationConfig
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.fit import Sharding
     from qwen3ft_jupyter.finetune.model import Trainable
     from qwen3ft_jupyter.finetune.report.card import ReportCard
     from qwen3ft_jupyter.finetune.samples import SampleReport
@@ -87,11 +88,14 @@ class Outcome:
     """Tokens whose rows in embedding and head were trained beside a LoRA."""
     processes: int = 1
     """That computed each step together, one a device."""
+    sharding: Sharding = "none"
+    """How they shared the model out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict; what a run has nothing of is left out (`eval_loss`, `diverged` …)."""
         left_out = {"eval_loss"} if self.eval_loss is None else set()
         left_out |= {"processes"} if self.processes == 1 else set()
+        left_out |= {"sharding"} if self.sharding == "none" else set()
         left_out |= {name for name in ("diverged", "parent", "report", "token_rows") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
@@ -268,25 +272,32 @@ def save_result(
     *,
     report: ReportCard | None = None,
     reporter: Reporter = SILENT,
+    on_gathered: Callable[[], object] = lambda: None,
 ) -> None:
     """Write the adapter or the model, safetensors only, and the model card. Nothing is looked up on a network.
 
     A model is written in its base's number type: trained in float32, an 8B would take 33 GB instead of 16. `reporter`
-    is told what had to make way, and where it is.
+    is told what had to make way, and where it is; `on_gathered` is called when no other process is needed any more.
     """
+    from qwen3ft_jupyter.finetune.compute.sharding import whole
+
     output_dir, model = Path(config.output_dir), ready.model
     own, name = OutputFolder(output_dir, reporter), ADAPTER if config.method == "lora" else MODEL
     folder = own.begin_writing(name)
     if config.method == "lora":
         # "auto" would ask a hub for the base model's config to compare vocabularies; ours does not change
-        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+        with whole(model):
+            on_gathered()
+            model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
         _name_base(folder / "adapter_config.json", config.model)
     else:
         import torch
 
         _end_turns(model.generation_config, facts.end_ids)
         model.config.use_cache = True
-        model.to(getattr(torch, ready.base_dtype)).save_pretrained(str(folder))
+        with whole(model, dtype=getattr(torch, ready.base_dtype)):
+            on_gathered()
+            model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     text = card(config, outcome, facts, report).encode(errors="backslashreplace")
     write_atomic(folder / CARD, text)
@@ -363,6 +374,13 @@ def _parent(parent: Mapping[str, Any]) -> str:
     return ", ".join(str(parent[name]) for name in ("folder", "checkpoint", "run_id") if parent.get(name))
 
 
+def _devices(outcome: Outcome) -> str:
+    """Return what computed, how many of it, and whether each had a part of the model."""
+    many = f"{outcome.processes} x {outcome.device.partition(':')[0]}" if outcome.processes > 1 else outcome.device
+    sharded = {"full": ", sharded (FSDP)", "offload": ", sharded (FSDP), offloaded"}
+    return many + sharded.get(outcome.sharding, "")
+
+
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportCard | None = None) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
@@ -392,7 +410,7 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportC
         **({"Loss on held-out rows": f"{outcome.eval_loss:.4f}"} if outcome.eval_loss is not None else {}),
         **({"Planned and actual": compared} if (compared := "; ".join(comparison(outcome))) else {}),
         "Seed": config.seed,
-        "Computed": f"{outcome.seconds:.0f} s on {outcome.device} in {outcome.dtype}"
+        "Computed": f"{outcome.seconds:.0f} s on {_devices(outcome)} in {outcome.dtype}"
         + (f", {outcome.mfu:.1%} of its measured peak" if outcome.mfu is not None else ""),
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import steps_an_epoch, training_arguments
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
+from qwen3ft_jupyter.finetune.fit import sharding_of
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step
 from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
@@ -24,7 +25,7 @@ from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import base_model, look_ahead
 from qwen3ft_jupyter.finetune.preparing import Prepared, objective_of, prepare, tell_of_base_model, with_references
 from qwen3ft_jupyter.finetune.ranks import ALONE
-from qwen3ft_jupyter.finetune.report.answering import Asking
+from qwen3ft_jupyter.finetune.report.answering import ASK, Asking
 from qwen3ft_jupyter.finetune.report.card import number_rows
 from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.start import Start
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.compute.longest import Trial
     from qwen3ft_jupyter.finetune.compute.objectives import TrainingLoss
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.fit import Sharding
     from qwen3ft_jupyter.finetune.model import Trainable
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.ranks import Ranks
@@ -102,18 +104,27 @@ def lead(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks = ALONE)
         begun = _begin(config, start, work, ranks)
         planned, ready, samples, ahead = begun.planned, begun.ready, begun.samples, begun.ahead
         output.begin(config, planned, work.reporter)
-        reporting = _reporting(config, begun, work) if config.report else None
+        reporting = _reporting(config, begun, work, ranks) if config.report else None
         with telling_what_fits(config, base_model(config.model, start.model_folder).numbers, ahead):
             trained = _train_steps(config, begun, reporting=reporting, work=work, ranks=ranks)
         outcome = outcome_of(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        outcome = replace(outcome, mfu=median_utilisation(trained), processes=ranks.part.count)
+        outcome = replace(outcome, mfu=median_utilisation(trained), processes=ranks.part.count, sharding=begun.sharding)
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
         work.progress(Progress("saving", 0, None, "files"))
+        sharers = _sharers(ranks)
+        sharers.call("send", ready.base_dtype if config.method == "full" else None)
         results.save_result(
-            ready, begun.tokenizer, config, outcome, samples.facts, report=report, reporter=work.reporter
+            ready,
+            begun.tokenizer,
+            config,
+            outcome,
+            samples.facts,
+            report=report,
+            reporter=work.reporter,
+            on_gathered=lambda: sharers.from_first(lambda: None),  # they need not wait until it is written
         )
         tell_of_result(outcome, ready, work)
         output.finish(planned, outcome, work.reporter)
@@ -134,10 +145,39 @@ def follow(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> No
             tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder,  # libraries ask for one; nothing is saved there
             fitting_threads(begun.ready.model),
         ):
-            trainer = _trainer(config, begun, make_callback(Follower(), ranks), save_to=Path(folder), ranks=ranks)
-            if ranks.from_first(lambda: False):  # the first measures the untrained model
-                trainer.evaluate()
+            callback = make_callback(Follower(), ranks)
+            trial = _trial(config, begun.samples, None, ranks) if ranks.is_sharded else None
+            trainer = _trainer(config, begun, callback, save_to=Path(folder), trial=trial, ranks=ranks)
+            ranks.handlers = _handlers(begun, trainer, ranks)
+            ranks.from_first(lambda: None)  # it measures and asks the untrained model
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            if ranks.is_sharded:
+                ranks.from_first(lambda: None)  # it asks what was trained, and saves it
+
+
+def _handlers(begun: _Begun, trainer: Trainer, ranks: Ranks) -> Mapping[str, Callable[..., object]]:
+    """Return what a process that follows does when the first one calls it."""
+    model = begun.ready.model
+
+    def send(dtype: str | None) -> None:
+        with whole(model, is_first=False, dtype=None if dtype is None else getattr(torch, dtype)):
+            pass
+
+    import torch
+
+    from qwen3ft_jupyter.finetune.compute.sharding import whole
+
+    return {
+        "evaluate": trainer.evaluate,
+        "load": lambda folder: load_weights(model, Path(folder)),
+        "send": send,
+        ASK: Asking(model, begun.tokenizer, begun.samples.facts.end_ids, ranks=ranks).follow,
+    }
+
+
+def _sharers(ranks: Ranks) -> Ranks:
+    """Return those that share the model out: this process alone where it has all of it."""
+    return ranks if ranks.is_sharded else ALONE
 
 
 @contextlib.contextmanager
@@ -157,6 +197,7 @@ class _Begun:
     samples: Prepared
     objective: TrainingLoss
     ahead: FineTunePlan
+    sharding: Sharding
 
 
 def _begin(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> _Begun:
@@ -186,25 +227,59 @@ def _begin(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> _B
     parts = split(data.conversations, config.eval_fraction, config.seed)
     samples = prepare(config, data, parts, tokenizer, work)
     ahead = look_ahead(
-        config, start.model_folder, data, samples.lengths, samples.facts, work=work, earlier=start.earlier
+        config,
+        start.model_folder,
+        data,
+        samples.lengths,
+        samples.facts,
+        work=work,
+        earlier=start.earlier,
+        count=ranks.part.count,
     )
     planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
-    ready = load_for_training(config, start.model_folder, reporter=work.reporter, token_rows=samples.token_rows)
+    sharding = ranks.from_first(lambda: _sharding(config, ahead, ranks.part.count))
+    _tell_of_sharding(sharding, config, ranks.part.count, work)
+    ready = load_for_training(
+        config,
+        start.model_folder,
+        reporter=work.reporter,
+        token_rows=samples.token_rows,
+        ranks=ranks,
+        sharding=sharding,
+    )
     if planned.parent:
         load_weights(ready.model, planned.parent.weights)
         work.notice("Trains {run} further.", run=planned.parent.folder.name)
-    objective = objective_of(config, ready, samples, work)
+    objective = objective_of(config, ready, samples, work, is_sharded=ranks.is_sharded)
     samples = with_references(samples, objective, ready, work)
     tell_of_base_model(config, ready.model, samples, work)
-    return _Begun(planned, tokenizer, ready, samples, objective, ahead)
+    return _Begun(planned, tokenizer, ready, samples, objective, ahead, sharding)
 
 
-def _reporting(config: FineTuneConfig, begun: _Begun, work: Work) -> Reporting:
+def _sharding(config: FineTuneConfig, ahead: FineTunePlan, count: int) -> Sharding:
+    """Return how the model is shared out: as planned; where nothing is known of it, as if it fitted."""
+    return ahead.memory.sharding if ahead.memory else sharding_of(config, count, fits_one=True)
+
+
+def _tell_of_sharding(sharding: Sharding, config: FineTuneConfig, count: int, work: Work) -> None:
+    if sharding == "full":
+        work.notice("The model is sharded (FSDP): each of the {count} processes keeps a part of it.", count=count)
+    elif sharding == "offload":
+        work.notice(
+            "The model is sharded (FSDP) and offloaded: each of the {count} processes keeps a part of it in the memory "
+            "of the host, where the optimizer computes. That is slow.",
+            count=count,
+        )
+    elif config.sharding in {"full", "offload"}:
+        work.notice("sharding: {value} has no effect: one device alone has all of the model.", value=config.sharding)
+
+
+def _reporting(config: FineTuneConfig, begun: _Begun, work: Work, ranks: Ranks) -> Reporting:
     """Return what makes the report card, with what an earlier attempt found out for it."""
     samples, planned = begun.samples, begun.planned
     reporting = report_on(
         config,
-        Asking(begun.ready.model, begun.tokenizer, samples.facts.end_ids),
+        Asking(begun.ready.model, begun.tokenizer, samples.facts.end_ids, ranks=_sharers(ranks)),
         planned.folder,
         samples.training,
         held_out=samples.held_out,
@@ -248,11 +323,17 @@ def _train_steps(
                 ranks=ranks,
             )
             with fitting_threads(ready.model):
-                ranks.from_first(lambda: reporting is not None and reporting.has_to_measure)
                 if reporting:
-                    reporting.before(lambda: trainer.evaluate()["eval_loss"])
+                    ranks.from_first(lambda: reporting.before(lambda: _measure(trainer, ranks)))
+                else:
+                    ranks.from_first(lambda: None)
                 state = _fit(trainer, watch, planned.checkpoint)
-            trained = _take_best(config, ready, folder, Trained(state, metrics, watch.seconds, state.global_step), work)
+            trained = Trained(state, metrics, watch.seconds, state.global_step)
+            best = _best(config, folder, trained, work)
+            if best is not None:
+                _sharers(ranks).call("load", str(best))
+                load_weights(ready.model, best)
+                trained = replace(trained, step=checkpoints.step_of(best) or trained.step)
     finally:
         with contextlib.suppress(OSError):  # what is wrong, the training says; the next run clears up
             own.note(results.METRICS)
@@ -260,18 +341,24 @@ def _train_steps(
     return trained
 
 
-def _take_best(config: FineTuneConfig, ready: Trainable, folder: Path, trained: Trained, work: Work) -> Trained:
-    """Put what measured best on held-out rows into the model, if that is wanted, and say which step it is of."""
+def _measure(trainer: Trainer, ranks: Ranks) -> float | None:
+    """Return the loss on held-out rows, which all processes compute."""
+    ranks.call("evaluate")
+    loss: float | None = trainer.evaluate()["eval_loss"]
+    return loss
+
+
+def _best(config: FineTuneConfig, folder: Path, trained: Trained, work: Work) -> Path | None:
+    """Return the checkpoint that measured best on held-out rows, if it is to be the result and not the last step is."""
     best = best_step(trained.metrics.rows)
     if not config.load_best_model_at_end or best is None or best == trained.step:
-        return trained
+        return None
     checkpoint = folder / f"checkpoint-{best}"
     if not checkpoints.is_complete(checkpoint):
         work.notice("The result is that of the last step: the best one, {name}, is not whole.", name=checkpoint.name)
-        return trained
-    load_weights(ready.model, checkpoint)
+        return None
     work.notice("The result is that of step {step}, which measured best on held-out rows.", step=best)
-    return replace(trained, step=best)
+    return checkpoint
 
 
 def _trainer(
@@ -301,7 +388,7 @@ def _trainer(
             callback=callback,
             optimizer=loraplus_optimizer(ready.model, config) if is_loraplus else None,
             trial=trial,
-            on_parted=on_parted if config.auto_find_batch_size else None,
+            on_parted=on_parted if config.auto_find_batch_size and not ranks.is_sharded else None,
             ranks=ranks,
             metrics=OBJECTIVES[config.objective].metrics,
         )
@@ -328,8 +415,8 @@ def _tensorboard_in(folder: Path) -> Iterator[None]:
         os.environ.pop(name, None)
 
 
-def _trial(config: FineTuneConfig, samples: Prepared, watch: Watch, ranks: Ranks) -> Trial:
-    """Return the longest batch, from which the first time that is left is told."""
+def _trial(config: FineTuneConfig, samples: Prepared, watch: Watch | None, ranks: Ranks) -> Trial:
+    """Return the longest batch, from which the first time that is left is told, if somebody watches."""
     from qwen3ft_jupyter.finetune.compute.longest import Trial
 
     tokens_a_step = config.effective_batch_size * samples.facts.counts.tokens / max(1, len(samples.lengths))
@@ -338,8 +425,8 @@ def _trial(config: FineTuneConfig, samples: Prepared, watch: Watch, ranks: Ranks
         samples.training,
         samples.lengths,
         config.effective_batch_size,
-        on_begin=watch.on_try_begin,
-        on_end=lambda tokens, took: watch.on_try_end(took, took * own_tokens / tokens),
+        on_begin=watch.on_try_begin if watch else lambda: None,
+        on_end=lambda tokens, took: watch.on_try_end(took, took * own_tokens / tokens) if watch else None,
     )
 
 

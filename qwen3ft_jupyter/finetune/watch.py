@@ -273,7 +273,9 @@ def make_callback(watch: Watch | Follower, ranks: Ranks = ALONE) -> TrainerCallb
 
 
 def _agree(control: TrainerControl, ranks: Ranks) -> None:
-    """Have all processes measure and end as the first one does; it alone saves."""
-    control.should_evaluate, control.should_training_stop = ranks.from_first(
-        lambda: (control.should_evaluate, control.should_training_stop)
+    """Have all processes measure and end as the first one does; it alone saves, unless each has a part of the model."""
+    control.should_evaluate, control.should_training_stop, saves = ranks.from_first(
+        lambda: (control.should_evaluate, control.should_training_stop, control.should_save)
     )
+    if ranks.is_sharded:
+        control.should_save = saves

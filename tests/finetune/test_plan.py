@@ -286,3 +286,52 @@ def test_weights_reckoned_from_a_config_are_those_of_the_catalogue(size: str) ->
     }
 
     assert Architecture.of_config(config) == numbers
+
+
+def gpus(count: int, free: int) -> Machine:
+    return Machine(900 * GB, 900 * GB, gpus=(Gpu("H100", (9, 0), free, free),) * count)
+
+
+FULL = {"method": "full", "batch_size": 1, "gradient_accumulation": 8}
+
+
+def test_a_model_that_one_gpu_cannot_hold_is_planned_over_so_many_that_can() -> None:
+    one = plan_of(FULL, [1024] * 80, gpus(4, 80 * GB)).memory
+    assert one is not None
+    assert (one.fits, one.devices, one.sharding) == ("no", 1, "none")
+    advised = dict(one.changes[0].fields)
+    assert advised == {"devices": 3}
+
+    three, two = (plan_of({**FULL, "devices": count}, [1024] * 80, gpus(4, 80 * GB)).memory for count in (3, 2))
+
+    assert three is not None
+    assert two is not None
+    assert (three.fits, three.devices, three.sharding, three.changes) == ("yes", 3, "full", ())
+    assert three.total == one.changes[0].total_bytes
+    assert two.fits != "yes"
+    assert three.optimizer == -(-one.optimizer // 3)
+    assert three.largest_model == "Qwen/Qwen3-8B"
+
+
+def test_an_adapter_is_sharded_only_where_one_gpu_cannot_hold_the_model() -> None:
+    fields = {"devices": 2, "batch_size": 1, "gradient_accumulation": 8}
+    roomy, tight = (plan_of(fields, [1024] * 80, gpus(2, free)).memory for free in (40 * GB, 16 * GB))
+    assert roomy is not None
+    assert tight is not None
+
+    assert (roomy.sharding, tight.sharding) == ("none", "full")
+    assert tight.fits == "yes"
+    four_bits = plan_of({**fields, "quantization": "4bit"}, [1024] * 80, gpus(2, 6 * GB)).memory
+    assert four_bits is not None
+    assert four_bits.sharding == "none"
+
+
+def test_the_memory_of_the_host_is_the_last_resort() -> None:
+    memory = plan_of({**FULL, "devices": 2}, [1024] * 80, gpus(2, 24 * GB)).memory
+    assert memory is not None
+    assert "sharding" not in dict(memory.changes[0].fields)
+
+    offloaded = plan_of({**FULL, "devices": 2, "sharding": "offload"}, [1024] * 80, gpus(2, 24 * GB)).memory
+
+    assert offloaded is not None
+    assert (offloaded.optimizer, offloaded.fits) == (0, "yes")

@@ -90,7 +90,7 @@ def ranks() -> dict[int, psutil.Process]:
     "given",
     [
         pytest.param({}, id="lora"),
-        pytest.param({"method": "full", "learning_rate": 1e-3}, id="full"),
+        pytest.param({"method": "full", "learning_rate": 1e-3, "sharding": "none"}, id="full"),
         pytest.param({"packing": False, "eval_fraction": 0.2, "eval_steps": 3}, id="rows of their own, held-out ones"),
         pytest.param({"batch_size": 1, "gradient_accumulation": 1}, id="steps of one sample, which one process has"),
         pytest.param(

@@ -60,7 +60,10 @@ const parsePlannedMemory = object<PlannedMemory>()('memory', {
   basis: text,
   changes: each(parseChange),
   largest_batch: count,
-  largest_length: count
+  largest_length: count,
+  devices: count,
+  sharding: text,
+  largest_model: text
 });
 
 /** The memory of a run. */

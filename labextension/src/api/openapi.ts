@@ -1456,6 +1456,13 @@ export interface components {
              */
             readonly devices: number | ("auto" | "all") | readonly number[];
             /**
+             * Sharding
+             * @description FSDP over several GPUs: none, full, offload (to host); auto: full for method full or where one has no room.
+             * @default auto
+             * @enum {string}
+             */
+            readonly sharding: "auto" | "none" | "full" | "offload";
+            /**
              * Hosts
              * @description Hosts that train together, each with its devices; output_dir and data lie on a mount that all of them share.
              * @default 1
@@ -1795,6 +1802,15 @@ export interface components {
             }[];
             readonly largest_batch: number;
             readonly largest_length: number;
+            /** @description Devices that compute together; all else is of each of them. */
+            readonly devices: number;
+            /**
+             * @description What each of them has of the model, all, a part, or a part in the memory of the host.
+             * @enum {unknown}
+             */
+            readonly sharding: "none" | "full" | "offload";
+            /** @description The largest of the catalogue that fits several such devices; empty for one device, or if none does. */
+            readonly largest_model: string;
         };
         readonly PlannedDisk: {
             readonly checkpoint: number;

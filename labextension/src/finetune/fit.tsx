@@ -204,6 +204,13 @@ function facts(plan: IPlan, { trans, locale }: ILanguage): ReadonlyArray<Pair> {
   if (plan.download_bytes !== null && plan.download_bytes > 0) {
     pairs.push([trans.__('Download before'), formatBytes(plan.download_bytes, locale)]);
   }
+  if (plan.memory !== null && plan.memory.devices > 1) {
+    const { devices, sharding, largest_model } = plan.memory;
+    pairs.push([trans.__('Devices'), shardingWords(devices, sharding, { trans, locale })]);
+    if (largest_model !== '') {
+      pairs.push([trans.__('Largest model that fits them'), largest_model]);
+    }
+  }
   if (plan.memory !== null) {
     pairs.push([
       trans.__('Known by'),
@@ -211,6 +218,18 @@ function facts(plan: IPlan, { trans, locale }: ILanguage): ReadonlyArray<Pair> {
     ]);
   }
   return pairs;
+}
+
+/** How several devices share a model out. */
+function shardingWords(devices: number, sharding: string, { trans }: ILanguage): string {
+  switch (sharding) {
+    case 'full':
+      return trans.__('%1, each with a part of the model (FSDP)', devices);
+    case 'offload':
+      return trans.__('%1, each with a part of the model (FSDP) in the memory of the host', devices);
+    default:
+      return trans.__('%1, each with the whole model', devices);
+  }
 }
 
 /** How long it takes, and how that is known. */

@@ -41,6 +41,7 @@ export const SECTIONS: Readonly<Record<Section, ReadonlyArray<string>>> = {
   machine: [
     'device',
     'devices',
+    'sharding',
     'hosts',
     'hosts_address',
     'dtype',

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from qwen3ft_jupyter.finetune.batches import WHOLE
 from qwen3ft_jupyter.finetune.compute.loss import HeadWeights, next_token_loss
@@ -11,7 +12,7 @@ from qwen3ft_jupyter.finetune.samples import IGNORED
 from qwen3ft_jupyter.loading.token_rows import base_of, trained_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.work import Work
+
+T = TypeVar("T")
 
 Metrics = dict[str, "Tensor"]
 """What is told of a step beside its loss, by name."""
@@ -65,8 +68,20 @@ class TokenLoss:
         if not self.is_lean:
             part = (batch["labels"][:, 1:] != IGNORED).sum() / step["learned"]
             return model(**batch).loss * part, {}
-        loss = next_token_loss(hidden_states(model, batch), head_weights(model), batch["labels"])
-        return loss / step["learned"], {}
+        return gathered(model, partial(_summed_loss, model), batch) / step["learned"], {}
+
+
+def _summed_loss(model: Model, batch: MicroBatch) -> Tensor:
+    return next_token_loss(hidden_states(model, batch), head_weights(model), batch["labels"])
+
+
+def gathered(model: Model, compute: Callable[[MicroBatch], T], batch: MicroBatch) -> T:
+    """Return what `compute` makes of a batch with parts of the model; of one that is sharded they are gathered for it.
+
+    All that does not go through the model's own forward has to be computed like that; see `sharding.shard`.
+    """
+    through: Callable[..., T] | None = getattr(causal_model(model), "compute_gathered", None)
+    return compute(batch) if through is None else through(compute, batch)
 
 
 def hidden_states(model: Model, batch: MicroBatch) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -188,17 +189,23 @@ class OddsRatioLoss(PairLoss):
 
 def log_probabilities(model: Model, batch: MicroBatch, *, is_lean: bool) -> Answers:
     """Return the log-probabilities of the answers of a micro-batch in which chosen and rejected ones take turns."""
-    targets = batch["labels"][:, 1:]
-    kept = targets != IGNORED
     if is_lean:
-        hidden = objectives.hidden_states(model, batch)[:, :-1][kept]
-        losses = token_losses(hidden, objectives.head_weights(model), targets[kept])
+        losses = objectives.gathered(model, partial(_lean_losses, model), batch)
     else:
+        targets = batch["labels"][:, 1:]
+        kept = targets != IGNORED
         logits = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits[:, :-1][kept]
         losses = cross_entropy(logits.float(), targets[kept], reduction="none")
     counts = batch["answer_tokens"]
     sums = torch.stack([-part.sum() for part in losses.split(counts)])  # an index_add would draw lots on a GPU
     return Answers(sums.view(-1, 2), torch.tensor(counts, device=sums.device).view(-1, 2))
+
+
+def _lean_losses(model: Model, batch: MicroBatch) -> Tensor:
+    targets = batch["labels"][:, 1:]
+    kept = targets != IGNORED
+    hidden = objectives.hidden_states(model, batch)[:, :-1][kept]
+    return token_losses(hidden, objectives.head_weights(model), targets[kept])
 
 
 def log_of_one_less_exp(values: Tensor) -> Tensor:

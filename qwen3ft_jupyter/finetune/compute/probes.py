@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from qwen3ft_jupyter.finetune.batches import Layout
-from qwen3ft_jupyter.finetune.compute.objectives import causal_model, head_of, hidden_states
+from qwen3ft_jupyter.finetune.compute.objectives import causal_model, gathered, head_of, hidden_states
 from qwen3ft_jupyter.finetune.samples import Sample
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def has_plain_head(model: Model) -> bool:
     head = causal_model(model).get_output_embeddings()
     with _evaluating(model):
         batch = _batch(model, _ALONE, [_tokens(model)])
-        return bool(torch.equal(head(hidden_states(model, batch)), model(**batch).logits))
+        logits = gathered(model, lambda given: head(hidden_states(model, given)), batch)
+        return bool(torch.equal(logits, model(**batch).logits))
 
 
 def has_linear_head(model: Model) -> bool:
@@ -59,11 +61,15 @@ def packs_exactly(model: Model, layout: Layout) -> bool:
     starts = [0, LENGTHS[0], LENGTHS[0] + LENGTHS[1]]
     parts = [tokens[start : start + length] for start, length in zip(starts, LENGTHS, strict=True)]
     with _evaluating(model):
-        alone = torch.cat([hidden_states(model, _batch(model, _ALONE, [part]))[0] for part in parts])
-        mixed = hidden_states(model, _batch(model, _ALONE, [tokens]))[0]
+        alone = torch.cat([_states(model, _batch(model, _ALONE, [part]))[0] for part in parts])
+        mixed = _states(model, _batch(model, _ALONE, [tokens]))[0]
         together = replace(layout, packs=True, most_tokens=2 * LENGTHS[0])
-        packed = hidden_states(model, _batch(model, together, parts)).flatten(0, 1)[: len(tokens)]
+        packed = _states(model, _batch(model, together, parts)).flatten(0, 1)[: len(tokens)]
         return _distance(packed, alone) < ROUNDING * _distance(mixed, alone)
+
+
+def _states(model: Model, batch: MicroBatch) -> Tensor:
+    return gathered(model, partial(hidden_states, model), batch)
 
 
 _ALONE = Layout(pad_id=0, most_tokens=2 * LENGTHS[0])

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from accelerate.utils import AutocastKwargs
 from transformers import PrinterCallback, Trainer
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_utils import EvalLoopOutput
 
 from qwen3ft_jupyter.finetune.batches import parted
 from qwen3ft_jupyter.finetune.compute.longest import generators_of, reserve_states, seconds_on
+from qwen3ft_jupyter.finetune.compute.sharding import part_states, whole, whole_states
+from qwen3ft_jupyter.finetune.model import load_weights
 from qwen3ft_jupyter.finetune.ranks import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.utils.data import DataLoader
     from transformers import TrainerCallback, TrainingArguments
 
-    from qwen3ft_jupyter.finetune.batches import Step
+    from qwen3ft_jupyter.finetune.batches import MicroBatch, Step
     from qwen3ft_jupyter.finetune.compute.longest import Trial
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics, TrainingLoss
     from qwen3ft_jupyter.finetune.ranks import Ranks
@@ -29,6 +34,15 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.loading.libraries import Model
 
 T = TypeVar("T")
+
+
+def _collate(objective: TrainingLoss, ranks: Ranks, samples: Sequence[Example]) -> Step:
+    """Return the tensors of a process's part of a step; of one without a part, where it has to compute all the same."""
+    step = objective.collate(samples, ranks.part)
+    if ranks.is_sharded and not step["micro_batches"]:
+        shortest = min(samples, key=lambda sample: sample.length)
+        step["idle"] = objective.collate([shortest])["micro_batches"][0]
+    return step
 
 
 class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no types
@@ -57,7 +71,7 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=partial(objective.collate, part=ranks.part),
+            data_collator=partial(_collate, objective, ranks),
             train_dataset=samples,
             eval_dataset=held_out or None,
             callbacks=[callback],
@@ -72,6 +86,10 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         self._told: Metrics = {}
         """What the objective tells of the last step."""
         ranks.begin(model.parameters())
+        if ranks.is_sharded:
+            self.accelerator.device_placement = False  # each part is where it belongs
+            # copies in 16 bits of what was gathered would stay until the end of a step, those of all layers
+            self.accelerator.autocast_handler = AutocastKwargs(cache_enabled=False)
 
     def training_step(self, model: nn.Module, inputs: Step, _num_items_in_batch: object = None) -> Tensor:
         """Compute one step's gradients, and return its loss; before the first one, try the longest batch."""
@@ -114,12 +132,26 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
     def _compute(self, model: nn.Module, inputs: Step) -> Tensor:
         """Compute the gradients of this process's part, and return its shares in the loss and the metrics."""
         told = self._nothing()
-        for batch in inputs["micro_batches"]:
+        for batch, counts in self._micro_batches(inputs):
             with self.accelerator.autocast():
                 share, metrics = self._objective.share(model, batch, inputs)
-            self.accelerator.backward(share)
-            told += self._shares(share, metrics)
+            self.accelerator.backward(share if counts else 0.0 * share)
+            if counts:
+                told += self._shares(share, metrics)
         return told
+
+    def _micro_batches(self, step: Step) -> Iterator[tuple[MicroBatch, bool]]:
+        """Yield what this process computes of a step, and whether it counts.
+
+        Where the model is sharded all have to compute as often as each other: who has nothing left computes something
+        that does not count.
+        """
+        own = step["micro_batches"]
+        lacking = self._ranks.most(len(own)) - len(own) if self._ranks.is_sharded else 0
+        for batch in own:
+            yield batch, True
+        for _ in range(lacking):
+            yield own[-1] if own else step["idle"], False
 
     def _nothing(self) -> Tensor:
         return torch.zeros(len(self._names), device=self.args.device)
@@ -160,13 +192,55 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
             for step in dataloader:
                 weight = self._objective.weight(step)
                 weights += weight
-                for batch in step["micro_batches"]:
+                for batch, counts in self._micro_batches(step):
                     with self.accelerator.autocast():
                         share, told = self._objective.share(self.model, batch, step)
-                    total += weight * self._shares(share, told)
+                    if counts:
+                        total += weight * self._shares(share, told)
         totals = zip(self._names, self._ranks.add_up(total).tolist(), strict=True)
         metrics = {f"{metric_key_prefix}_{name}": value / weights for name, value in totals}
         return EvalLoopOutput(None, None, metrics, num_samples=self.num_examples(dataloader))
+
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        """Save what one process would; the others only send their parts of it."""
+        if self._ranks.is_first:
+            super()._save_checkpoint(model, trial)
+        else:
+            self.save_model()
+            whole_states(self._plain_optimizer, is_first=False)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002 - Trainer's
+        """Save the model; all processes that have a part of it have to call this."""
+        with whole(self.model, is_first=self._ranks.is_first):
+            if self._ranks.is_first:
+                super().save_model(output_dir, _internal_call)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self._ranks.is_sharded:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        torch.save(whole_states(self._plain_optimizer, is_first=True), Path(output_dir) / OPTIMIZER_NAME)
+        torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_from_checkpoint(self, folder: str, model: nn.Module | None = None) -> None:
+        if self._ranks.is_sharded:
+            load_weights(self.model, Path(folder))
+        else:
+            super()._load_from_checkpoint(folder, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not self._ranks.is_sharded:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        # not read into memory: each process needs a part of it
+        states = torch.load(Path(checkpoint) / OPTIMIZER_NAME, map_location="cpu", mmap=True, weights_only=True)
+        self._plain_optimizer.load_state_dict(part_states(self._plain_optimizer, states))
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
+
+    @property
+    def _plain_optimizer(self) -> Optimizer:
+        """Return the optimizer inside of accelerate's."""
+        return getattr(self.optimizer, "optimizer", self.optimizer)
 
     def floating_point_ops(self, _inputs: Step) -> int:
         """Return 0: nobody reads the count, and theirs takes another kind of batch."""

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.finetune.ranks import ALONE
 from qwen3ft_jupyter.finetune.samples import IGNORED
 from qwen3ft_jupyter.loading.libraries import LoadedPair
 from qwen3ft_jupyter.loading.machine import fitting_threads
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.finetune.samples import Example, Sample
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
 
@@ -30,6 +32,8 @@ MOST_TRIED = 20
 """Samples that are looked at for each that is asked: one may be too long, or have no prompt."""
 MOST_TOKENS = 2048
 """Computed at once: 0.3 GB of keys and values of an 8B."""
+ASK = "ask"
+"""What the first of the processes among which a model is sharded calls the others for."""
 TURN, END = "<|im_start|>user\n", "<|im_end|>"
 """What a question stands between in the templates of Qwen."""
 
@@ -115,6 +119,8 @@ class Asking:
     """Tokens that end an answer."""
     most_tokens: int = MOST_TOKENS
     """That are computed at once: prompts, padding and answers together."""
+    ranks: Ranks = ALONE
+    """Those with which the model is sharded: they compute each answer together."""
 
     def answers(
         self,
@@ -140,11 +146,18 @@ class Asking:
             for group in self._groups(questions):
                 if until.is_set():
                     break
-                texts = self._generate([questions[place] for place in group], until)
+                asked = [questions[place] for place in group]
+                self.ranks.call(ASK, asked)
+                texts = self._generate(asked, until)
                 if not until.is_set():
                     found |= dict(zip(group, texts, strict=True))
                 on_done(len(found))
         return found
+
+    def follow(self, questions: Sequence[Question]) -> None:
+        """Compute an answer with the first process, which has called for it."""
+        with _undisturbed(self.model):
+            self._generate(questions, threading.Event())
 
     def _groups(self, questions: Sequence[Question]) -> Iterator[list[int]]:
         """Yield the places of questions of like length that are asked at once."""
@@ -172,7 +185,7 @@ class Asking:
         mask = torch.tensor([[0] * (width - len(one.ids)) + [1] * len(one.ids) for one in questions], device=device)
 
         def is_over(input_ids: Tensor, _scores: object, **_: object) -> Tensor:
-            return torch.full((input_ids.shape[0],), until.is_set(), dtype=torch.bool, device=device)
+            return torch.full((input_ids.shape[0],), self.ranks.from_first(until.is_set), device=device)
 
         written = self.model.generate(
             input_ids=ids, attention_mask=mask, generation_config=settings, stopping_criteria=[is_over]

@@ -160,6 +160,8 @@ class Reporting:
         try:
             found = self._asking.answers(questions, stop=self._work.stop, seconds=seconds, on_done=tell)
         except torch.OutOfMemoryError:
+            if self._asking.ranks.is_sharded:  # the others still compute
+                raise
             self._notice(Message("The report has no answers: the GPU's memory ran out while they were written."))
             return
         self.card = self.card.with_answers({places[place]: answer for place, answer in found.items()}, when)

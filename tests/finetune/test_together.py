@@ -18,6 +18,7 @@ from qwen3ft_jupyter.finetune import launch
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.launch import Lateness, train_together
 from qwen3ft_jupyter.finetune.metrics import read_metrics
+from qwen3ft_jupyter.finetune.pace import NAMES as PACE_NAMES
 from qwen3ft_jupyter.finetune.results import read_run
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import train
@@ -113,6 +114,7 @@ def test_two_processes_learn_what_one_does(
     for name in ("loss", "eval_loss", "grad_norm", "learning_rate"):
         assert values(other, name) == pytest.approx(values(fields, name), abs=1e-6, rel=1e-5)
     assert values(other, "tokens") == values(fields, "tokens")
+    assert not any(values(fields, name) for name in (*PACE_NAMES, "tokens_per_s_per_device"))
     assert (two.steps, two.tokens, two.trainable_parameters) == (one.steps, one.tokens, one.trainable_parameters)
     assert two.data == one.data
     assert names_in(tmp_path / "together") == names_in(Path(fields["output_dir"]))
@@ -124,7 +126,15 @@ def test_what_is_told_is_told_once_and_the_report_is_written(tiny: Path, fields:
 
     outcome = together({**fields, "report": True, "max_steps": 4, "eval_fraction": 0.2}, tiny, Work(ear))
 
-    assert [row["step"] for row in ear.rows if "loss" in row] == [1, 2, 3, 4]
+    steps = [row for row in ear.rows if "loss" in row]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4]
+    for row in steps:
+        assert row["tokens_per_s_per_device"] == pytest.approx(row["tokens_per_s"] / 2, abs=0.1)
+        told = row["load_balance"] * (1 - row["communication_share"])
+        assert 0 < row["parallel_efficiency"] == pytest.approx(told, abs=1e-5)
+        assert 0 < row["communication_share"] < 1
+        assert row["slowest_rank"] in {0, 1}
+        assert row["slowest_rank_excess"] == pytest.approx(1 / row["load_balance"] - 1, abs=1e-4)
     assert ear.notices[0] == "2 processes train together. A step has the same 4 samples as with one."
     assert len(set(ear.notices)) == len(ear.notices)
     assert {"preparing", "loading", "training", "evaluating", "saving"} <= {one.phase for one in ear.phases}

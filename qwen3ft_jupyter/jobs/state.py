@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 from qwen3ft_jupyter.jobs.averages import read_averages
+from qwen3ft_jupyter.jobs.ranks import read_ranks
 from qwen3ft_jupyter.messages import Message, from_json, with_messages
 from qwen3ft_jupyter.work import Progress
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.jobs.averages import AverageJson
-    from qwen3ft_jupyter.work import Controls
+    from qwen3ft_jupyter.work import Controls, RanksJson
 
 JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
@@ -51,6 +52,7 @@ class StatusJson(TypedDict):
     error: dict[str, str] | None
     result: dict[str, Any] | None  # Any: each kind of job has its own
     averages: Mapping[str, AverageJson]
+    ranks: RanksJson | None
     started: float | None
     updated: float | None
     ended: float | None
@@ -96,6 +98,8 @@ class JobStatus:
     result: Mapping[str, Any] | None = None
     averages: Mapping[str, AverageJson] = field(default_factory=dict)
     """Of its losses, by metric: at the beginning and now."""
+    ranks: RanksJson | None = None
+    """The processes that work together for it; None if there is but one."""
     started: float | None = None
     updated: float | None = None
     ended: float | None = None
@@ -115,6 +119,7 @@ class JobStatus:
             "error": dict(self.error) if self.error is not None else None,
             "result": dict(self.result) if self.result is not None else None,
             "averages": self.averages,
+            "ranks": self.ranks,
             "started": self.started,
             "updated": self.updated,
             "ended": self.ended,
@@ -215,6 +220,7 @@ def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
         error=_error(status.get("error")),
         result=with_messages(status["result"]) if isinstance(status.get("result"), dict) else None,
         averages=read_averages(status.get("averages")),
+        ranks=read_ranks(status.get("ranks")),
         started=_number(status.get("started")),
         updated=updated,
         ended=updated if state == "interrupted" else _number(status.get("ended")),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from qwen3ft_jupyter.finetune.results import Outcome
+    from qwen3ft_jupyter.work import RanksJson
 
 pytestmark = [
     pytest.mark.train,
@@ -47,12 +48,16 @@ class Ear(Reporter):
         self.phases: list[Progress] = []
         self.notices: list[str] = []
         self.rows: list[dict[str, float]] = []
+        self.ranked: list[RanksJson] = []
 
     def progress(self, progress: Progress) -> None:
         self.phases.append(progress)
 
     def notice(self, message: str) -> None:
         self.notices.append(str(message))
+
+    def ranks(self, told: RanksJson) -> None:
+        self.ranked.append(told)
 
     def metrics(self, values: Mapping[str, float]) -> None:
         self.rows.append(dict(values))
@@ -135,6 +140,12 @@ def test_what_is_told_is_told_once_and_the_report_is_written(tiny: Path, fields:
         assert 0 < row["communication_share"] < 1
         assert row["slowest_rank"] in {0, 1}
         assert row["slowest_rank_excess"] == pytest.approx(1 / row["load_balance"] - 1, abs=1e-4)
+    shown = [told for told in ear.ranked if told["ranks"][0]["work"]]
+    assert healths(ear.ranked[0]) == ["starting", "starting"]
+    assert [row["device"] for row in shown[-1]["ranks"]] == ["cpu", "cpu"]
+    assert sum(row["work"] or 0 for row in shown[-1]["ranks"]) == pytest.approx(1, abs=1e-3)
+    assert all(0 < (row["busy"] or 0) < 1 for row in shown[-1]["ranks"])
+    assert shown[-1]["metrics"].keys() >= {"tokens_per_s", "tokens_per_s_per_device", "parallel_efficiency"}
     assert ear.notices[0] == "2 processes train together. A step has the same 4 samples as with one."
     assert len(set(ear.notices)) == len(ear.notices)
     assert {"preparing", "loading", "training", "evaluating", "saving"} <= {one.phase for one in ear.phases}
@@ -163,6 +174,7 @@ def test_a_killed_process_costs_the_steps_since_the_last_checkpoint_and_changes_
     assert killed
     assert "Process 1 of 2 died: all have been started again (1 of 3 times)." in ear.notices
     assert "Resuming from checkpoint-5." in ear.notices
+    assert ["running", "gone"] in [healths(told) for told in ear.ranked]
     assert values(fields) == values(other)
 
 
@@ -224,6 +236,11 @@ def test_a_process_that_hangs_is_named(tiny: Path, fields: dict[str, Any], monke
     assert len(named) == 1
     assert named[0] == "Process 1 of 2 has been silent for 5 s, and the others wait for it."
     assert len(values(fields)) == 12
+    assert ["waiting", "late"] in [healths(told) for told in ear.ranked]
+
+
+def healths(told: RanksJson) -> list[str]:
+    return [row["health"] for row in told["ranks"]]
 
 
 def test_processes_end_when_nobody_listens_any_more(tiny: Path, fields: dict[str, Any]) -> None:

@@ -130,7 +130,7 @@ class _First:
 
     def _tell_how_to_join(self) -> None:
         self._work.notice(
-            "Start this on each of the {count} other hosts: {command}",
+            "Hosts that are still to join: {count}. Start this on each: {command}",
             count=self._config.hosts - 1,
             command=self._reception.join_command,
         )

@@ -198,7 +198,7 @@ class _Joined:
         )
         start_thread(threading.Thread(target=self._tell_end, args=(self.process,), daemon=True))
         self.work.progress(Progress("training"))
-        self.work.notice("{count} processes have been started here.", count=len(self.devices))
+        self.work.notice("Processes started here: {count}", count=len(self.devices))
 
     def _tell_end(self, process: subprocess.Popen[bytes]) -> None:
         code = process.wait()

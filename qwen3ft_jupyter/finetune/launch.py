@@ -81,13 +81,13 @@ def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str],
         environ = rank_environ(key)
         process = subprocess.Popen(command(sys.executable, len(devices), file), env=environ)
         try:
-            return _untilend(process, heard, work, devices)
+            return _until_end(process, heard, work, devices)
         finally:
             end(process, heard)
             heard.close()
 
 
-def _untilend(process: subprocess.Popen[bytes], heard: Heard, work: Work, devices: Sequence[str]) -> Outcome:
+def _until_end(process: subprocess.Popen[bytes], heard: Heard, work: Work, devices: Sequence[str]) -> Outcome:
     """Pass on what is told until the first process tells its outcome. Raises what any of them tells."""
     count = len(devices)
     restarts, lateness, fleet = 0, Lateness(count), Fleet(work, devices)

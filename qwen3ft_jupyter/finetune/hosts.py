@@ -257,8 +257,10 @@ class _First:
                 pass_on(message, self._work)
             for notice in lateness.news(time.monotonic()):
                 self._work.reporter.notice(notice)
-            fleet.show(lateness, time.monotonic(), self._gone(hosts))
-            is_stopping |= self._look_at(process, hosts, names)
+            try:
+                is_stopping |= self._look_at(process, hosts, names)
+            finally:  # also of those whose end has just been seen
+                fleet.show(lateness, time.monotonic(), self._gone(hosts))
 
     def _gone(self, hosts: Sequence[Host]) -> set[int | None]:
         """Return the processes that are gone: those of hosts that are lost, and the first whose connection broke."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.jobs import tell_end
-from qwen3ft_jupyter.cli.output import show, stop_on_signals
+from qwen3ft_jupyter.cli.output import is_given, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput, JobError, Stopped
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.processes import start_thread
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
-
-
-def is_given(given: Namespace, name: str) -> bool:
-    """Return whether a line has an option; 0 is given, too."""
-    value = getattr(given, name)
-    return value is not None and value is not False
 
 
 def launch(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> int:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_rows
 from qwen3ft_jupyter.cli.jobs import detach, tell_end
-from qwen3ft_jupyter.cli.launching import is_given, launch
-from qwen3ft_jupyter.cli.output import show, show_json
+from qwen3ft_jupyter.cli.output import is_given, show, show_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.report_views import comparison_table
@@ -39,6 +38,8 @@ def finetune_(given: Namespace) -> int:
     manager = open_manager(given)
     config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
     if any(is_given(given, name) for name in _ELSEWHERE):
+        from qwen3ft_jupyter.cli.launching import launch
+
         return launch(manager, config, given)
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)

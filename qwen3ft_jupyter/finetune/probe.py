@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import secrets
 import socket
@@ -16,7 +17,7 @@ from qwen3ft_jupyter.disk import write_atomic
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobFailed
 from qwen3ft_jupyter.finetune.sources import find_sources
 from qwen3ft_jupyter.messages import Message, Texts
-from qwen3ft_jupyter.paths import reason_of
+from qwen3ft_jupyter.paths import names_in, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -178,8 +179,9 @@ def model_digests(folder: Path, on_file: Callable[[int, int], None] = lambda _do
 
     Weights, configs, tokenizer and chat template lie side by side; nothing else in the folder is read.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix in _OF_MODELS and path.is_file())
-    sizes = [path.stat().st_size for path in files]
+    names = [name for name in names_in(folder) if Path(name).suffix in _OF_MODELS]
+    files = [folder / name for name in names if os.path.isfile(folder / name)]  # noqa: PTH113
+    sizes = [os.path.getsize(path) for path in files]  # noqa: PTH202
     digests: dict[str, str] = {}
     for index, path in enumerate(files):
         on_file(sum(sizes[:index]), sum(sizes))

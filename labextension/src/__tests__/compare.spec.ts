@@ -108,4 +108,16 @@ describe('the comparison of runs', () => {
     await eventually(() => expect(steps()).toEqual([1, 2]));
     expect(model.picture.problem).toBeNull();
   });
+
+  it('does not ask at once again for curves of an ended run that could not be had', async () => {
+    fake.replyAll({ jobs: [{ ...OTHER, state: 'succeeded' }] });
+    await store.refresh();
+    fake.reply('GET runs/curves', { code: 'busy', message: 'Not now.', hint: '' }, 503);
+    fake.reply('GET runs/compare', COMPARISON);
+    model.follow();
+    await model.choose(store.snapshot.jobs);
+    await store.refresh();
+    expect(asked('runs/curves')).toHaveLength(1);
+    expect(model.picture.problem?.message).toBe('Not now.');
+  });
 });

@@ -36,6 +36,13 @@ export interface ICompared {
   readonly problem: IProblem | null;
 }
 
+/** How a run was when its curves were last asked for, and until when that is enough. */
+interface ISeen {
+  readonly job: IJob | undefined;
+  readonly until: number;
+  readonly hasFailed: boolean;
+}
+
 /** Nothing is compared yet. */
 const NOTHING: ICompared = { others: [], comparison: null, range: null, details: null, problem: null };
 
@@ -69,6 +76,7 @@ export class CompareModel {
   async choose(jobs: ReadonlyArray<IJob>): Promise<void> {
     const known = new Map(this._picture.others.map(other => [other.id, other.curves]));
     const others = jobs.map(({ id, title }) => ({ id, title, curves: known.get(id) ?? null }));
+    this._problems.clear();
     this._set({ others, comparison: null, details: null, problem: null });
     this._numbersAt = 0;
     others.filter(({ curves }) => curves === null).forEach(({ id }) => this._seen.delete(id));
@@ -142,9 +150,11 @@ export class CompareModel {
   private _isDue({ id, curves }: IOther, job: IJob | undefined, now: number): boolean {
     const seen = this._seen.get(id);
     const isFirst = curves === null && seen === undefined;
-    const hasMoved = job !== undefined && job !== seen?.job && (!isActive(job) || now >= (seen?.until ?? 0));
+    const isSoon = now < (seen?.until ?? 0);
+    const hasMoved =
+      job !== undefined && job !== seen?.job && !(isSoon && (isActive(job) || seen?.hasFailed));
     if (isFirst || hasMoved) {
-      this._seen.set(id, { job, until: now + CURVES_MS });
+      this._seen.set(id, { job, until: now + CURVES_MS, hasFailed: false });
     }
     return isFirst || hasMoved;
   }
@@ -155,14 +165,15 @@ export class CompareModel {
       const news = await this._client.curves(id, known === null ? {} : { after: known.last_step });
       const joined = known === null ? news : joinCurves(known, news);
       const curves = joined ?? (await this._client.curves(id));
+      this._tell(id, null);
       if (curves !== known) {
         this._set({
           others: this._picture.others.map(other => (other.id === id ? { ...other, curves } : other))
         });
       }
     } catch (error) {
-      this._seen.set(id, { job: undefined, until: Date.now() + CURVES_MS });
-      this._set({ problem: toProblem(error) });
+      this._seen.set(id, { job: undefined, until: Date.now() + CURVES_MS, hasFailed: true });
+      this._tell(id, toProblem(error));
     }
   }
 
@@ -171,11 +182,12 @@ export class CompareModel {
     try {
       const comparison = await this._client.compare([this._options.name(), ...ids]);
       if (this._isStill(ids)) {
-        this._set({ comparison, problem: null });
+        this._set({ comparison });
+        this._tell('', null);
       }
     } catch (error) {
       if (this._isStill(ids)) {
-        this._set({ problem: toProblem(error) });
+        this._tell('', toProblem(error));
       }
     }
   }
@@ -202,6 +214,18 @@ export class CompareModel {
     return this._picture.others.map(({ id }) => id).join() === ids.join();
   }
 
+  /** Show what is wrong: with the curves of a run, by its id, or with the comparison, by "". */
+  private _tell(about: string, problem: IProblem | null): void {
+    this._problems.delete(about);
+    if (problem !== null) {
+      this._problems.set(about, problem);
+    }
+    const [shown = null] = this._problems.values();
+    if (shown !== this._picture.problem) {
+      this._set({ problem: shown });
+    }
+  }
+
   private _set(change: Partial<ICompared>): void {
     if (!this._isDisposed) {
       this._picture = { ...this._picture, ...change };
@@ -215,7 +239,8 @@ export class CompareModel {
   private readonly _listeners = new Set<() => void>();
   private _numbersAt = 0;
   private _picture = NOTHING;
-  private readonly _seen = new Map<string, { readonly job: IJob | undefined; readonly until: number }>();
+  private readonly _problems = new Map<string, IProblem>();
+  private readonly _seen = new Map<string, ISeen>();
   private _states = '';
 }
 

@@ -94,6 +94,7 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
     def training_step(self, model: nn.Module, inputs: Step, _num_items_in_batch: object = None) -> Tensor:
         """Compute one step's gradients, and return its loss; before the first one, try the longest batch."""
         model.train()
+        inputs = self._prepare_inputs(inputs)  # a loader of parts of a sharded model leaves them where they are
         trial, self._first = self._first, None
         if trial is not None:
             trial.on_begin()
@@ -189,7 +190,8 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         weights = 0
         # a loader draws a seed, and a checkpoint is saved before what is measured at its step
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for step in dataloader:
+            for loaded in dataloader:
+                step = self._prepare_inputs(loaded)
                 weight = self._objective.weight(step)
                 weights += weight
                 for batch, counts in self._micro_batches(step):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.messages import Message, as_message, from_json, to_json
@@ -110,6 +110,40 @@ UNITS: Final[Mapping[str, str]] = {
 """What is counted within a phase, and the word after the number; bytes have units of their own."""
 
 
+Health = Literal["starting", "running", "waiting", "late", "gone", "done"]
+HEALTHS: Final[Mapping[Health, str]] = {
+    "starting": Message("starting"),
+    "running": Message("running"),
+    "waiting": Message("waiting for the others"),
+    "late": Message("late: the others wait"),
+    "gone": Message("gone"),
+    "done": Message("done"),
+}
+"""How one of several processes is that work together, and how that is said."""
+
+
+class RankJson(TypedDict):
+    """One of several processes that work together."""
+
+    rank: int
+    host: str
+    """Empty where there is but one."""
+    device: str
+    health: Health
+    work: float | None
+    """Its share of the tokens of the latest step; None while nobody knows."""
+    busy: float | None
+    """The share of the latest step's time in which it computed."""
+
+
+class RanksJson(TypedDict):
+    """The processes that work together."""
+
+    metrics: Mapping[str, float]
+    """Of the latest step, by the names that they have in metrics.jsonl."""
+    ranks: list[RankJson]
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where the work stands. `done` and `total` count `unit` within `phase`; `total` is None while unknown."""
@@ -169,6 +203,9 @@ class Reporter:
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Receive one line of training metrics; `step` is always among the values."""
+
+    def ranks(self, told: RanksJson) -> None:
+        """Receive how the processes are that work together; called when that changes, else every few seconds."""
 
     def finished(self, error: BaseException | None) -> None:
         """Learn that the work of one call is over, and what it failed with; more work may follow."""

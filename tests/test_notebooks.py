@@ -143,6 +143,20 @@ def test_runs_are_compared_and_talked_to(folder: Path) -> None:
     assert "loss on held-out rows" in said
 
 
+@pytest.mark.timeout(600)  # four jobs, two of them of two processes, each of which imports torch
+def test_two_processes_learn_what_one_does_and_the_run_moves_between_them(folder: Path) -> None:
+    notebook = execute("distributed.ipynb", folder)
+    said = shown(notebook)
+
+    differences = [float(one) for one in re.findall(r"largest difference: (\S+)", said)]
+    assert len(differences) == 2
+    assert max(differences) < 1e-4
+    assert "stopped after" in said
+    assert re.search(r"^  process +device +state +share of the tokens +time computing$", said, re.MULTILINE)
+    assert re.search(r"tokens/s, [\d,]+ on each device · parallel efficiency \d+ % · communication \d+ %", said)
+    assert "--nodes 2 --node 1 --master HOST:29400" in said
+
+
 def test_the_notebooks_are_those_of_their_sources() -> None:
     """Run python scripts/notebooks.py after a change."""
     made = notebooks.files()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.errors import BadInput, ModelNotFound, RevisionNotFound, UnsafeModel, error_classes
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.faces.rank_views import rank_table, rank_words
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import hub_words, make_table
 from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
@@ -202,8 +203,17 @@ def job_text(job: JobSnapshot, losses: Losses | None = None, face: Face = "magic
     text += [f"  {fmt.fact(*each)}" for each in result_facts(job, has_losses=bool(losses))]
     if losses:
         text.append(f"  {losses.words()}")
+    text += [f"  {line}" for line in _rank_lines(status)]
     text += [f"  {part}" for part in [*job_advice(job, face), progress_words(job)] if part]
     return "\n".join(map(fmt.plain, text))
+
+
+def _rank_lines(status: JobStatus) -> list[str]:
+    """Return the processes that work together, a line each."""
+    head, rows = rank_table(status)
+    if status.ranks is None:
+        return []
+    return [line for line in (rank_words(status.ranks), *fmt.columns(head, rows).splitlines()) if line]
 
 
 def progress_words(job: JobSnapshot) -> str:

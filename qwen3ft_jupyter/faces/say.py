@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.messages import Message, Speaker
-from qwen3ft_jupyter.work import PHASES, UNITS
+from qwen3ft_jupyter.work import HEALTHS, PHASES, UNITS
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.errors import Qwen3ftError
@@ -52,6 +52,9 @@ def answer(what: JobSnapshot, speaker: Speaker) -> SaidJob:
         unit = told["progress"]["unit"]
         told["progress"]["phase_words"] = speaker.say_alone(phase_word(told["progress"]["phase"]))
         told["progress"]["unit_words"] = speaker.say(UNITS.get(unit, unit))
+    if told["ranks"]:
+        rows = [{**row, "health_words": speaker.say(HEALTHS[row["health"]])} for row in told["ranks"]["ranks"]]
+        told["ranks"] = {**told["ranks"], "ranks": rows}  # type: ignore[typeddict-item]  # with words
     return told
 
 

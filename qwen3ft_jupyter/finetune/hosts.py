@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, Stopped, error_from_json
+from qwen3ft_jupyter.finetune.fleet import Fleet
 from qwen3ft_jupyter.finetune.launch import (
     LEAVE_S,
     MOST_RESTARTS,
@@ -194,6 +195,8 @@ class _First:
         groups = [(self._reception.facts.name, len(self._devices))]
         groups += [(host.facts.name, len(host.devices)) for host in hosts]
         names = list(_names_of(groups))
+        devices = [*self._devices, *(device for host in hosts for device in host.devices)]
+        fleet = Fleet(self._work, devices, names)
         self._heard.begin_again(restarts)
         while not news.empty():
             news.get()
@@ -224,7 +227,7 @@ class _First:
                 own_host=self._reception.address[0],
             )
             try:
-                return self._hear(process, hosts, names)
+                return self._hear(process, hosts, names, fleet)
             finally:
                 for host in hosts:
                     with contextlib.suppress(OSError):
@@ -233,7 +236,9 @@ class _First:
                 end_ranks(process)
                 self._wait_until_ended(hosts)
 
-    def _hear(self, process: subprocess.Popen[bytes], hosts: Sequence[Host], names: Sequence[str]) -> Outcome:
+    def _hear(
+        self, process: subprocess.Popen[bytes], hosts: Sequence[Host], names: Sequence[str], fleet: Fleet
+    ) -> Outcome:
         """Pass on what is told until the first process tells its outcome."""
         lateness = Lateness(len(names), names)
         is_stopping = False
@@ -248,10 +253,24 @@ class _First:
                         process.wait(LEAVE_S)
                     return Outcome.from_dict(with_messages(message["outcome"]))
                 lateness.hear(rank, message, time.monotonic())
+                fleet.hear(rank, message)
                 pass_on(message, self._work)
             for notice in lateness.news(time.monotonic()):
                 self._work.reporter.notice(notice)
-            is_stopping |= self._look_at(process, hosts, names)
+            try:
+                is_stopping |= self._look_at(process, hosts, names)
+            finally:  # also of those whose end has just been seen
+                fleet.show(lateness, time.monotonic(), self._gone(hosts))
+
+    def _gone(self, hosts: Sequence[Host]) -> set[int | None]:
+        """Return the processes that are gone: those of hosts that are lost, and the first whose connection broke."""
+        gone = {self._heard.first_gone}
+        before = len(self._devices)
+        for host in hosts:
+            if host.is_lost:
+                gone.update(range(before, before + len(host.devices)))
+            before += len(host.devices)
+        return gone
 
     def _look_at(self, process: subprocess.Popen[bytes], hosts: Sequence[Host], names: Sequence[str]) -> bool:
         """Return whether a host asks to stop. Raises _Again if one is lost, or processes have ended too early."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qwen3ft_jupyter.errors import JobFailed, error_from_json
+from qwen3ft_jupyter.finetune.fleet import Fleet
 from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, STOP
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.wire import is_place
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.start import Start
-    from qwen3ft_jupyter.work import Work
+    from qwen3ft_jupyter.work import Health, Work
 
 MOST_RESTARTS = 3
 """Of all processes, after the death of one."""
 LOOK_S = 0.25
 LATE_S = 90.0
 """Who holds up a process that has waited for so long is named."""
+WAITING_S = 5.0
+"""Who has waited for the others for less is shown as at work."""
 LEAVE_S = 20.0
 """Processes may take that long to leave, once the end is told, and again when they are urged."""
 _ENTRY = Path(__file__).parent.parent / "__main__.py"
@@ -78,15 +81,16 @@ def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str],
         environ = rank_environ(key)
         process = subprocess.Popen(command(sys.executable, len(devices), file), env=environ)
         try:
-            return _until_end(process, heard, work, len(devices))
+            return _until_end(process, heard, work, devices)
         finally:
             end(process, heard)
             heard.close()
 
 
-def _until_end(process: subprocess.Popen[bytes], heard: Heard, work: Work, count: int) -> Outcome:
+def _until_end(process: subprocess.Popen[bytes], heard: Heard, work: Work, devices: Sequence[str]) -> Outcome:
     """Pass on what is told until the first process tells its outcome. Raises what any of them tells."""
-    restarts, lateness = 0, Lateness(count)
+    count = len(devices)
+    restarts, lateness, fleet = 0, Lateness(count), Fleet(work, devices)
     while process.poll() is None or not heard.is_over():
         if work.stop.is_set():
             heard.ask_to_stop()
@@ -98,12 +102,14 @@ def _until_end(process: subprocess.Popen[bytes], heard: Heard, work: Work, count
                     process.wait(LEAVE_S)
                 return Outcome.from_dict(with_messages(message["outcome"]))
             if message.get("restarts", 0) > restarts:
-                restarts, lateness = message["restarts"], Lateness(count)
+                restarts, lateness, fleet = message["restarts"], Lateness(count), Fleet(work, devices)
                 _tell_of_restart(heard, work, restarts, count)
             lateness.hear(rank, message, time.monotonic())
+            fleet.hear(rank, message)
             pass_on(message, work)
         for notice in lateness.news(time.monotonic()):
             work.reporter.notice(notice)
+        fleet.show(lateness, time.monotonic(), [heard.first_gone])
     raise JobFailed(
         "The processes that train together have ended, again and again.", hint="The end of the job's log shows why."
     )
@@ -299,9 +305,21 @@ class Lateness:
         """Note that a process has what the others computed."""
         self._waiting.pop(rank, None)
 
+    def health(self, rank: int, now: float) -> Health:
+        """Return how a process is that is not known to be gone."""
+        if rank not in self._heard:
+            return "starting"
+        if rank in self._waiting:
+            return "waiting" if now - self._waiting[rank] >= WAITING_S else "running"
+        return "late" if self._waited(now) >= LATE_S else "running"
+
+    def _waited(self, now: float) -> float:
+        """Return how long the first who waits has waited."""
+        return now - min(self._waiting.values(), default=now)
+
     def news(self, now: float) -> Iterator[Message]:
         """Yield, once a step, why processes have waited for each other for so long."""
-        if self._is_told or not self._waiting or now - min(self._waiting.values()) < LATE_S:
+        if self._is_told or not self._waiting or self._waited(now) < LATE_S:
             return
         self._is_told = True
         silent = [rank for rank, when in sorted(self._heard.items()) if now - when >= LATE_S]

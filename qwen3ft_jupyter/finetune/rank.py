@@ -65,10 +65,10 @@ def _take_part(task: Mapping[str, Any], local: int, teller: Teller, restarts: in
     config = config.model_copy(update={"device": device})
     start = start.going_on() if restarts else start
     with _group(device, restarts):
-        ranks = Together(lambda word, step: teller.tell(**{word: step}))
+        ranks = Together(lambda word, value: teller.tell(**{word: value}))
         if not ranks.is_first:
             follow(config, start, Work(SILENT, teller.stop), ranks)
-            return {}
+            return {"done": True}
         outcome = lead(config, start, Work(teller, teller.stop), ranks)
     return {"outcome": map_texts(to_json, outcome.to_dict())}
 

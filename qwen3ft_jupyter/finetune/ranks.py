@@ -11,9 +11,11 @@ writes and tells; the others follow it.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from qwen3ft_jupyter.finetune.batches import WHOLE, Part
+from qwen3ft_jupyter.finetune.pace import Pace, Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -62,9 +64,17 @@ class Ranks:
     def begin(self, parameters: Iterable[Parameter]) -> None:
         """Give all processes the first one's trained weights."""
 
-    def at(self, _step: int) -> AbstractContextManager[None]:
+    def computing(self, _device: str, _tokens: float) -> AbstractContextManager[None]:
+        """Return what measures, while it is open, how long this process computes its part of a step."""
+        return contextlib.nullcontext()
+
+    def at(self, _step: int, _device: str) -> AbstractContextManager[None]:
         """Return what says, while it is open, that this process has its part of a step and waits for the others."""
         return contextlib.nullcontext()
+
+    def paces(self) -> list[Pace]:
+        """Return what each process did since they were last asked; all of them have to ask. Empty: not measured."""
+        return []
 
     def add_up(self, values: Tensor) -> Tensor:
         """Return the sum of a small tensor over all processes."""
@@ -101,11 +111,15 @@ def is_lost(error: BaseException) -> bool:
 class Together(Ranks):
     """One of several processes of a `torch.distributed` group that is there already."""
 
-    def __init__(self, tell: Callable[[str, int], None]) -> None:
-        """Take who is told that this process is "at" the end of a step, and when it is "past" it."""
+    def __init__(self, tell: Callable[[str, Any], None]) -> None:
+        """Take who is told that this process is "at" the end of a step, when it is "past" it, and the "paces" of all.
+
+        The last is told by the first process alone.
+        """
         import torch.distributed as dist
 
         self.part, self._tell = Part(dist.get_rank(), dist.get_world_size()), tell
+        self._stopwatch = Stopwatch()
 
     def from_first(self, make: Callable[[], T]) -> T:
         """Return what `make` returns in the first process; do meanwhile what that calls."""
@@ -157,12 +171,36 @@ class Together(Ranks):
                 if parameter.requires_grad:
                     dist.broadcast(parameter.data, src=0)
 
+    def computing(self, device: str, tokens: float) -> AbstractContextManager[None]:
+        """Measure it."""
+        return super().computing(device, tokens) if self.is_sharded else self._stopwatch.computing(device, tokens)
+
     @contextlib.contextmanager
-    def at(self, _step: int) -> Iterator[None]:
-        """Tell whoever watches."""
-        self._tell("at", _step)
-        yield
-        self._tell("past", _step)
+    def at(self, step: int, device: str) -> Iterator[None]:
+        """Tell whoever watches, and measure it."""
+        self._tell("at", step)
+        with contextlib.nullcontext() if self.is_sharded else self._stopwatch.exchanging(device):
+            yield
+        self._tell("past", step)
+
+    def paces(self) -> list[Pace]:
+        """Return what each process did: a message of three numbers by gloo.
+
+        A sharded model is exchanged while it is computed, layer by layer: there is nothing to measure it by.
+        """
+        if self.is_sharded:
+            return []
+        import torch
+        import torch.distributed as dist
+
+        own = torch.tensor(astuple(self._stopwatch.take()), dtype=torch.float64)
+        found = [torch.empty_like(own) for _ in range(self.part.count)]
+        with together():
+            dist.all_gather(found, own)
+        paces = [Pace(*one.tolist()) for one in found]
+        if self.is_first:
+            self._tell("paces", [astuple(pace) for pace in paces])
+        return paces
 
     def add_up(self, values: Tensor) -> Tensor:
         """Return the sum of a small tensor over all processes."""

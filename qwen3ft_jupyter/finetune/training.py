@@ -312,6 +312,7 @@ def _train_steps(
                 between=reporting.during if reporting else None,
                 device=ready.precision.device,
                 used_a_token=used_a_token(config, ready, samples, ranks.part.count),
+                processes=ranks.part.count,
             )
             trainer = _trainer(
                 config,

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
 from qwen3ft_jupyter.finetune.metrics import best_step, without_better
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
+from qwen3ft_jupyter.finetune.pace import NAMES as PACE_NAMES
 from qwen3ft_jupyter.finetune.ranks import ALONE
 from qwen3ft_jupyter.loading.machine import held_bytes
 from qwen3ft_jupyter.messages import Message
@@ -71,6 +72,7 @@ class Watch:
         between: Callable[[int, float], None] | None = None,
         device: str = "",
         used_a_token: float | None = None,
+        processes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the checkpoints' folder, that where libraries write them, and where to tell.
@@ -78,12 +80,12 @@ class Watch:
         Held-out rows are measured every `evaluate_every` steps and at the end; None: there are none. `between` is
         called after a step with it and the seconds of training; what it takes is not training. Memory is that on
         `device`; `used_a_token` is the part of what the device can compute that one token a second uses, None: nobody
-        knows.
+        knows. So many `processes` compute each step.
         """
         self._config, self._folder, self._written_to, self._metrics = config, folder, written_to, metrics
         self._work, self._evaluate_every, self._between = work, evaluate_every, between
         self._running, self._idle_s = clock, 0.0
-        self._device, self._used_a_token = device, used_a_token
+        self._device, self._used_a_token, self._processes = device, used_a_token, processes
         self._ends: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
         self._began = self._saved_at = self._told_at = self._clock()
         self._save_took = 0.0
@@ -160,7 +162,7 @@ class Watch:
         if not math.isfinite(row.get("eval_loss", 0.0)):
             self._work.notice("The loss on held-out rows is no number at step {step}.", step=state.global_step)
         if "loss" in row:
-            row |= self._speed()
+            row |= self._speed() | {name: round(values[name], 6) for name in PACE_NAMES if name in values}
         row["seconds"] = round(self.seconds, 3) if state.global_step else 0.0
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
         self._metrics.add(finite)
@@ -171,6 +173,8 @@ class Watch:
         (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
         rate = (tokens - tokens_before) / max(last - first, 1e-9)
         known: dict[str, float] = {"tokens": tokens, "tokens_per_s": round(rate, 1)}
+        if self._processes > 1:
+            known["tokens_per_s_per_device"] = round(rate / self._processes, 1)
         held = held_bytes(self._device)
         known |= {} if held is None else {"memory_bytes": held}
         return known if self._used_a_token is None else {**known, "mfu": round(rate * self._used_a_token, 6)}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from qwen3ft_jupyter.jobs.store import Job
-    from qwen3ft_jupyter.work import Progress
+    from qwen3ft_jupyter.work import Progress, RanksJson
 
 PATIENCE_S = 5.0
 """Work stops within a second, unless it hangs in a name lookup or on a drive; whatever it writes survives its end."""
@@ -126,6 +126,11 @@ class Both(Reporter):
         """Pass them on."""
         for reporter in self._both:
             reporter.metrics(values)
+
+    def ranks(self, told: RanksJson) -> None:
+        """Pass it on."""
+        for reporter in self._both:
+            reporter.ranks(told)
 
 
 def _log(job: Job, error: Exception) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from qwen3ft_jupyter.work import RanksJson
+
 logger = logging.getLogger(__name__)
 _MOST_NOTICES = 50
 """In the status, which is read again and again; the events keep them all."""
@@ -82,6 +84,12 @@ class JobReporter(Reporter):
             self._status["averages"] = self._averages.to_json()
             self._has_news = True
         self._record("metrics", values=_finite(values))
+
+    def ranks(self, told: RanksJson) -> None:
+        """Keep the newest."""
+        with self._lock:
+            self._status["ranks"] = {**told, "metrics": _finite(told["metrics"])}
+            self._has_news = True
 
     def controls(self, controls: Controls) -> None:
         """Note what people want changed; who waits for a new status learns of it."""

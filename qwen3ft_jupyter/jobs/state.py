@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 from qwen3ft_jupyter.jobs.averages import read_averages
 from qwen3ft_jupyter.messages import Message, from_json, with_messages
-from qwen3ft_jupyter.work import Progress
+from qwen3ft_jupyter.work import HEALTHS, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.jobs.averages import AverageJson
-    from qwen3ft_jupyter.work import Controls
+    from qwen3ft_jupyter.work import Controls, RanksJson
 
 JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
@@ -51,6 +51,7 @@ class StatusJson(TypedDict):
     error: dict[str, str] | None
     result: dict[str, Any] | None  # Any: each kind of job has its own
     averages: Mapping[str, AverageJson]
+    ranks: RanksJson | None
     started: float | None
     updated: float | None
     ended: float | None
@@ -96,6 +97,8 @@ class JobStatus:
     result: Mapping[str, Any] | None = None
     averages: Mapping[str, AverageJson] = field(default_factory=dict)
     """Of its losses, by metric: at the beginning and now."""
+    ranks: RanksJson | None = None
+    """The processes that work together for it; None if there is but one."""
     started: float | None = None
     updated: float | None = None
     ended: float | None = None
@@ -115,6 +118,7 @@ class JobStatus:
             "error": dict(self.error) if self.error is not None else None,
             "result": dict(self.result) if self.result is not None else None,
             "averages": self.averages,
+            "ranks": self.ranks,
             "started": self.started,
             "updated": self.updated,
             "ended": self.ended,
@@ -215,6 +219,7 @@ def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
         error=_error(status.get("error")),
         result=with_messages(status["result"]) if isinstance(status.get("result"), dict) else None,
         averages=read_averages(status.get("averages")),
+        ranks=read_ranks(status.get("ranks")),
         started=_number(status.get("started")),
         updated=updated,
         ended=updated if state == "interrupted" else _number(status.get("ended")),
@@ -227,3 +232,31 @@ def _error(recorded: object) -> dict[str, str] | None:
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
+
+
+def read_ranks(written: object) -> RanksJson | None:
+    """Return what a `Reporter` was told; None if nothing was, or something of another version.
+
+    >>> row = {"rank": 0, "host": "", "device": "cuda:0", "health": "running", "work": 0.5, "busy": None}
+    >>> read_ranks({"metrics": {"tokens_per_s": 10.0}, "ranks": [row]})["ranks"][0]["device"]
+    'cuda:0'
+    >>> read_ranks({"metrics": {}, "ranks": [{"rank": 0}]}), read_ranks(None)
+    (None, None)
+    """
+    if not isinstance(written, dict) or not isinstance(written.get("metrics"), dict):
+        return None
+    rows = written.get("ranks")
+    if not isinstance(rows, list) or not rows or not all(map(_is_row, rows)):
+        return None
+    metrics = {str(name): value for name, value in written["metrics"].items() if isinstance(value, int | float)}
+    return {"metrics": metrics, "ranks": rows}
+
+
+def _is_row(row: Any) -> bool:  # Any: JSON of whatever version
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("rank"), int)
+        and all(isinstance(row.get(name), str) for name in ("host", "device"))
+        and row.get("health") in HEALTHS
+        and all(row.get(name, "") is None or isinstance(row[name], int | float) for name in ("work", "busy"))
+    )

@@ -20,6 +20,7 @@ from qwen3ft_jupyter.faces.job_views import (
     state_words,
 )
 from qwen3ft_jupyter.faces.losses import Losses
+from qwen3ft_jupyter.faces.rank_views import rank_table, rank_words
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
@@ -31,7 +32,7 @@ from qwen3ft_jupyter.notebook.display import (
     ipython_display,
     is_notebook,
 )
-from qwen3ft_jupyter.notebook.markup import bar, curve, element, verbatim
+from qwen3ft_jupyter.notebook.markup import bar, curve, element, table, verbatim
 from qwen3ft_jupyter.notebook.views import View, lines
 from qwen3ft_jupyter.notebook.watching import WATCH
 
@@ -235,6 +236,8 @@ def job_html(job: JobSnapshot, losses: Losses | None = None) -> Markup:
         parts.append(element("div", *shown, reached))
     if losses:
         parts += [element("div", curve(losses.points(), losses.words())), element("div", losses.words())]
+    if status.ranks:
+        parts += [element("div", rank_words(status.ranks)), table(*rank_table(status))]
     parts.append(lines([f"ℹ {notice}" for notice in status.notices]))
     if status.error:
         parts += _error_parts(status.error)

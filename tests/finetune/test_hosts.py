@@ -151,6 +151,8 @@ def test_a_lost_host_joins_again_and_stops_the_run_which_goes_on_with_one(
     gone = f"The host {os.uname().nodename} is gone."
     assert any(notice.startswith(f"{gone} The others wait for it.") for notice in ear.notices)
     assert f"{gone} All have been started again (1 of 3 times)." in ear.notices
+    lost = [told["ranks"][1] for told in ear.ranked if told["ranks"][1]["health"] == "gone"]
+    assert lost[0]["host"] == f"{os.uname().nodename}, host 1"
     assert 8 <= stopped_at < 12
     assert values(fields) == pytest.approx(values(whole), abs=1e-6)
 

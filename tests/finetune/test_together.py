@@ -18,6 +18,7 @@ from qwen3ft_jupyter.finetune import launch
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.launch import Lateness, train_together
 from qwen3ft_jupyter.finetune.metrics import read_metrics
+from qwen3ft_jupyter.finetune.pace import NAMES as PACE_NAMES
 from qwen3ft_jupyter.finetune.results import read_run
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import train
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from qwen3ft_jupyter.finetune.results import Outcome
+    from qwen3ft_jupyter.work import RanksJson
 
 pytestmark = [
     pytest.mark.train,
@@ -46,12 +48,16 @@ class Ear(Reporter):
         self.phases: list[Progress] = []
         self.notices: list[str] = []
         self.rows: list[dict[str, float]] = []
+        self.ranked: list[RanksJson] = []
 
     def progress(self, progress: Progress) -> None:
         self.phases.append(progress)
 
     def notice(self, message: str) -> None:
         self.notices.append(str(message))
+
+    def ranks(self, told: RanksJson) -> None:
+        self.ranked.append(told)
 
     def metrics(self, values: Mapping[str, float]) -> None:
         self.rows.append(dict(values))
@@ -113,6 +119,7 @@ def test_two_processes_learn_what_one_does(
     for name in ("loss", "eval_loss", "grad_norm", "learning_rate"):
         assert values(other, name) == pytest.approx(values(fields, name), abs=1e-6, rel=1e-5)
     assert values(other, "tokens") == values(fields, "tokens")
+    assert not any(values(fields, name) for name in (*PACE_NAMES, "tokens_per_s_per_device"))
     assert (two.steps, two.tokens, two.trainable_parameters) == (one.steps, one.tokens, one.trainable_parameters)
     assert two.data == one.data
     assert names_in(tmp_path / "together") == names_in(Path(fields["output_dir"]))
@@ -124,7 +131,21 @@ def test_what_is_told_is_told_once_and_the_report_is_written(tiny: Path, fields:
 
     outcome = together({**fields, "report": True, "max_steps": 4, "eval_fraction": 0.2}, tiny, Work(ear))
 
-    assert [row["step"] for row in ear.rows if "loss" in row] == [1, 2, 3, 4]
+    steps = [row for row in ear.rows if "loss" in row]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4]
+    for row in steps:
+        assert row["tokens_per_s_per_device"] == pytest.approx(row["tokens_per_s"] / 2, abs=0.1)
+        told = row["load_balance"] * (1 - row["communication_share"])
+        assert 0 < row["parallel_efficiency"] == pytest.approx(told, abs=1e-5)
+        assert 0 < row["communication_share"] < 1
+        assert row["slowest_rank"] in {0, 1}
+        assert row["slowest_rank_excess"] == pytest.approx(1 / row["load_balance"] - 1, abs=1e-4)
+    shown = [told for told in ear.ranked if told["ranks"][0]["work"]]
+    assert healths(ear.ranked[0]) == ["starting", "starting"]
+    assert [row["device"] for row in shown[-1]["ranks"]] == ["cpu", "cpu"]
+    assert sum(row["work"] or 0 for row in shown[-1]["ranks"]) == pytest.approx(1, abs=1e-3)
+    assert all(0 < (row["busy"] or 0) < 1 for row in shown[-1]["ranks"])
+    assert shown[-1]["metrics"].keys() >= {"tokens_per_s", "tokens_per_s_per_device", "parallel_efficiency"}
     assert ear.notices[0] == "2 processes train together. A step has the same 4 samples as with one."
     assert len(set(ear.notices)) == len(ear.notices)
     assert {"preparing", "loading", "training", "evaluating", "saving"} <= {one.phase for one in ear.phases}
@@ -153,6 +174,7 @@ def test_a_killed_process_costs_the_steps_since_the_last_checkpoint_and_changes_
     assert killed
     assert "Process 1 of 2 died: all have been started again (1 of 3 times)." in ear.notices
     assert "Resuming from checkpoint-5." in ear.notices
+    assert "gone" in [healths(told)[1] for told in ear.ranked]
     assert values(fields) == values(other)
 
 
@@ -214,6 +236,11 @@ def test_a_process_that_hangs_is_named(tiny: Path, fields: dict[str, Any], monke
     assert len(named) == 1
     assert named[0] == "Process 1 of 2 has been silent for 5 s, and the others wait for it."
     assert len(values(fields)) == 12
+    assert ["waiting", "late"] in [healths(told) for told in ear.ranked]
+
+
+def healths(told: RanksJson) -> list[str]:
+    return [row["health"] for row in told["ranks"]]
 
 
 def test_processes_end_when_nobody_listens_any_more(tiny: Path, fields: dict[str, Any]) -> None:

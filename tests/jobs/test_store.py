@@ -48,7 +48,7 @@ def test_job_as_the_server_answers_it(store: JobStore) -> None:
     done(job)
     assert store.get(job.id).to_dict() == job.to_dict()
     about = {"id", "kind", "title", "params", "created", "controls"}
-    status = {"state", "attempt", "progress", "notices", "error", "result", "averages"}
+    status = {"state", "attempt", "progress", "notices", "error", "result", "averages", "ranks"}
     times = {"started", "updated", "ended"}
     assert set(job.to_dict()) == about | status | times
 

@@ -180,6 +180,31 @@ describe('JobOutput', () => {
     expect(output.node.querySelector('img')).toBeNull();
   });
 
+  it('shows the processes that train together, a row each', async () => {
+    server.reply('GET jobs/j/metrics', { metrics: [], next_after: 0 });
+    const row = { host: 'gpu-1', device: 'cuda:0', health: 'running', health_words: 'running' };
+    server.reply('GET jobs/j', {
+      id: 'j',
+      kind: 'finetune',
+      state: 'running',
+      ranks: {
+        metrics: { tokens_per_s: 2000.4, tokens_per_s_per_device: 1000.2, parallel_efficiency: 0.824 },
+        ranks: [
+          { ...row, rank: 0, work: 0.5, busy: 0.9 },
+          { ...row, rank: 1, host: HOSTILE, health: 'gone', health_words: 'gone', work: null, busy: null }
+        ]
+      }
+    });
+    await render('j');
+    await eventually(() => expect(output.node.querySelectorAll('tbody tr')).toHaveLength(2));
+    const cells = (tr: Element) => [...tr.children].map(cell => cell.textContent);
+    const [first, second] = output.node.querySelectorAll('tbody tr');
+    expect(cells(first)).toEqual(['0', 'gpu-1', 'cuda:0', 'running', '50%', '90%']);
+    expect(cells(second)).toEqual(['1', HOSTILE, 'cuda:0', 'gone', '', '']);
+    expect(output.node.textContent).toContain('2,000 tokens/s, 1,000 on each device');
+    expect(output.node.textContent).toContain('parallel efficiency 82%');
+  });
+
   it('is not disturbed by updates of the saved form', async () => {
     server.reply('GET jobs/j', { id: 'j', state: 'succeeded' });
     await render('j');

@@ -6,8 +6,24 @@
  */
 
 import type { components } from './openapi';
+import { parseAverages } from './averages';
+import { parseRanks } from './ranks';
 import type { Known, Reader } from './read';
-import { count, each, flag, isRecord, json, list, maybe, needed, number, object, oneOf, text } from './read';
+import {
+  count,
+  each,
+  flag,
+  isRecord,
+  json,
+  list,
+  maybe,
+  needed,
+  number,
+  numbers,
+  object,
+  oneOf,
+  text
+} from './read';
 
 type Schemas = components['schemas'];
 
@@ -64,32 +80,11 @@ const parseControls = object<NonNullable<Schemas['Job']['controls']>>()('control
 /** One line of training metrics; `step` is always among them. */
 export type Metrics = Readonly<Record<string, number>>;
 
-/** A loss that diverged is sent as null. */
-const parsePoint: Reader<Metrics> = value =>
-  Object.fromEntries(
-    Object.entries(json(value)).flatMap(([key, each]) => {
-      const read = number(each);
-      return read === null ? [] : [[key, read]];
-    })
-  );
-
 /** Read the answer of `GET /jobs/{id}/metrics`: what is new in a curve, and what to ask with for more. */
 export const parseMetrics = object<Schemas['Metrics']>()('metrics', {
-  metrics: each(parsePoint),
+  metrics: each(numbers),
   next_after: count
 });
-
-const parseAverage = object<Schemas['Average']>()('average', { first: number, last: number, over: count });
-
-/** How a metric went: the mean of its first and of its last values, and over how many. */
-export type IAverage = ReturnType<typeof parseAverage>;
-
-const parseAverages: Reader<Readonly<Record<string, IAverage>>> = value =>
-  Object.fromEntries(
-    Object.entries(json(value)).flatMap(([name, each]) =>
-      isRecord(each) ? [[name, parseAverage(each)]] : []
-    )
-  );
 
 /** Read one job. */
 export const parseJob = object<Schemas['Job']>()('job', {
@@ -103,6 +98,7 @@ export const parseJob = object<Schemas['Job']>()('job', {
   error: maybe(parseProblem),
   result: maybe(json),
   averages: parseAverages,
+  ranks: maybe(parseRanks),
   params: json,
   attempt: (value: unknown) => number(value) ?? 1,
   created: number,

@@ -2093,6 +2093,27 @@ export interface components {
             readonly last: number;
             readonly over: number;
         };
+        /** @description The processes that work together for a fine-tune, and how well. Shares are from 0 to 1. */
+        readonly Ranks: {
+            /** @description Of the latest step, such as tokens_per_s, tokens_per_s_per_device, parallel_efficiency. */
+            readonly metrics: {
+                readonly [key: string]: number;
+            };
+            readonly ranks: readonly components["schemas"]["Rank"][];
+        };
+        readonly Rank: {
+            readonly rank: number;
+            /** @description Empty where there is but one. */
+            readonly host: string;
+            readonly device: string;
+            /** @enum {unknown} */
+            readonly health: "starting" | "running" | "waiting" | "late" | "gone" | "done";
+            readonly health_words: string;
+            /** @description Its share of the tokens of the latest step; null while nobody knows. */
+            readonly work: number | null;
+            /** @description The share of the latest step's time in which it computed; null while nobody knows. */
+            readonly busy: number | null;
+        };
         readonly Job: {
             readonly id: string;
             readonly kind: string;
@@ -2109,6 +2130,8 @@ export interface components {
             readonly averages: {
                 readonly [key: string]: components["schemas"]["Average"];
             };
+            /** @description The processes that work together for it; null if there is but one. */
+            readonly ranks: null | components["schemas"]["Ranks"];
             /** @description Unix seconds, as all times here. */
             readonly created: number;
             readonly started: number | null;
@@ -2252,6 +2275,8 @@ export type Curve = components['schemas']['Curve'];
 export type Log = components['schemas']['Log'];
 export type Progress = components['schemas']['Progress'];
 export type Average = components['schemas']['Average'];
+export type Ranks = components['schemas']['Ranks'];
+export type Rank = components['schemas']['Rank'];
 export type Job = components['schemas']['Job'];
 export type ResponseError = components['responses']['Error'];
 export type ResponseStarted = components['responses']['Started'];

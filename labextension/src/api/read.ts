@@ -55,6 +55,15 @@ export const flag: Reader<boolean> = value => value === true;
 /** An object whose fields nobody has described. */
 export const json: Reader<Json> = value => (isRecord(value) ? value : {});
 
+/** An object of numbers; what is none, as a loss that diverged, is left out. */
+export const numbers: Reader<Readonly<Record<string, number>>> = value =>
+  Object.fromEntries(
+    Object.entries(json(value)).flatMap(([key, one]) => {
+      const read = number(one);
+      return read === null ? [] : [[key, read]];
+    })
+  );
+
 /** A list, item by item. */
 export const each =
   <T>(read: Reader<T>): Reader<ReadonlyArray<T>> =>

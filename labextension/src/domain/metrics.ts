@@ -17,6 +17,18 @@ export function metricName(name: string, trans: TranslationBundle): string {
       return trans.__('Gradient norm');
     case 'tokens_per_s':
       return trans.__('Tokens a second');
+    case 'tokens_per_s_per_device':
+      return trans.__('Tokens a second on each device');
+    case 'parallel_efficiency':
+      return trans.__('Parallel efficiency');
+    case 'communication_share':
+      return trans.__('Communication');
+    case 'load_balance':
+      return trans.__('Load balance');
+    case 'slowest_rank':
+      return trans.__('Slowest process');
+    case 'slowest_rank_excess':
+      return trans.__('Slowest process over the mean');
     case 'memory_bytes':
       return trans.__('Memory');
     case 'peak_bytes':
@@ -57,12 +69,17 @@ export function metricValue(name: string, value: number, locale: string): string
     case 'peak_bytes':
       return formatBytes(value, locale);
     case 'mfu':
+    case 'parallel_efficiency':
+    case 'communication_share':
+    case 'load_balance':
+    case 'slowest_rank_excess':
       return new Intl.NumberFormat(locale, { style: 'percent', maximumSignificantDigits: 3 }).format(value);
     case 'seconds':
       return formatDuration(value, locale);
     case 'steps':
     case 'tokens':
     case 'best_step':
+    case 'slowest_rank':
       return formatCount(value, locale);
     case 'exact_match':
     case 'chrf':
@@ -76,5 +93,13 @@ export function metricValue(name: string, value: number, locale: string): string
   }
 }
 
-/** Metrics that are no curves of their own: they count what has passed. */
-export const COUNTERS: ReadonlySet<string> = new Set(['tokens', 'seconds', 'epoch']);
+/** Metrics that are no curves of their own: they count what has passed, or follow from another curve. */
+export const COUNTERS: ReadonlySet<string> = new Set([
+  'tokens',
+  'seconds',
+  'epoch',
+  'tokens_per_s_per_device',
+  'load_balance',
+  'slowest_rank',
+  'slowest_rank_excess'
+]);

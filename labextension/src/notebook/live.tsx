@@ -6,6 +6,7 @@ import { JobCard } from '../components/card';
 import type { IApp } from '../components/context';
 import { appWidget, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
+import { RankTable } from '../components/ranks';
 import { Sparkline } from '../components/sparkline';
 import type { JobWatch } from '../state/watch';
 
@@ -25,6 +26,7 @@ function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
     <FocusKeeper>
       <JobCard job={job}>
         <Sparkline metrics={metrics} job={job} />
+        <RankTable job={job} />
       </JobCard>
       {problem && <ProblemAlert problem={problem} />}
     </FocusKeeper>

@@ -16,10 +16,24 @@ import type { ILine } from './plot';
 import { Values } from './values';
 
 /** The charts that stand first, in their order; those of other metrics follow. */
-const FIRST = ['learning_rate', 'tokens_per_s', 'memory_bytes', 'mfu', 'grad_norm'];
+const FIRST = [
+  'learning_rate',
+  'tokens_per_s',
+  'memory_bytes',
+  'mfu',
+  'grad_norm',
+  'parallel_efficiency',
+  'communication_share'
+];
 
 /** What is another at each step; the rest follows a plan, or stays as it is. */
-const JUMPY: ReadonlySet<string> = new Set(['tokens_per_s', 'mfu', 'grad_norm']);
+const JUMPY: ReadonlySet<string> = new Set([
+  'tokens_per_s',
+  'mfu',
+  'grad_norm',
+  'parallel_efficiency',
+  'communication_share'
+]);
 
 /** Both of them are in the first chart. */
 const LOSSES = ['loss', 'eval_loss'];

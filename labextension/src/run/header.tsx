@@ -12,6 +12,7 @@ import { StateBadge, times } from '../components/card';
 import { useApp, useStore } from '../components/context';
 import { Pairs } from '../components/pairs';
 import { JobProgress } from '../components/progress';
+import { RankTable } from '../components/ranks';
 import { CommandIDs } from '../domain/commands';
 import { isActive } from '../domain/jobs';
 import { resultWords } from '../domain/result';
@@ -119,6 +120,7 @@ function JobHead({ job }: { readonly job: IJob }): JSX.Element {
         <div className="jp-Qwen3ft-meta">{trans.__('Reached: %1', amountWords(job.progress, app))}</div>
       )}
       {result.length > 0 && <Pairs className="jp-Qwen3ft-result" pairs={result} />}
+      <RankTable job={job} />
       <Notices notices={job.notices} />
     </>
   );

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.finetune.batches import parted
 from qwen3ft_jupyter.finetune.compute.longest import generators_of, reserve_states, seconds_on
 from qwen3ft_jupyter.finetune.compute.sharding import part_states, whole, whole_states
 from qwen3ft_jupyter.finetune.model import load_weights
+from qwen3ft_jupyter.finetune.pace import efficiency
 from qwen3ft_jupyter.finetune.ranks import ALONE
 
 if TYPE_CHECKING:
@@ -100,8 +101,10 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
             trial.on_begin()
             self._in_parts(partial(self._try, model, trial), self._prepare_inputs(trial.step(self._objective)))
         self._draw_own_lots()
-        told = self._in_parts(partial(self._compute, model), inputs)
-        with self._ranks.at(self.state.global_step):
+        device, tokens = str(self.args.device), sum(one["input_ids"].numel() for one in inputs["micro_batches"])
+        with self._ranks.computing(device, tokens):
+            told = self._in_parts(partial(self._compute, model), inputs)
+        with self._ranks.at(self.state.global_step, device):
             loss, *rest = self._ranks.add_up(told)
             self._ranks.add_up_gradients(list(model.parameters()))
         self._told = dict(zip(self._names[1:], rest, strict=True))
@@ -177,8 +180,10 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         trial.on_end(batch["input_ids"].numel(), took)
 
     def log(self, logs: dict[str, float], *args: object) -> None:
-        """Tell of a step, with what its objective tells beside the loss."""
-        told = {name: float(value) for name, value in self._told.items()} if "loss" in logs else {}
+        """Tell of a step, with what its objective tells beside the loss, and how well processes computed together."""
+        told: dict[str, float] = {}
+        if "loss" in logs:  # it has been read, so that the step is done
+            told = {name: float(value) for name, value in self._told.items()} | efficiency(self._ranks.paces())
         super().log({**logs, **told}, *args)
 
     def evaluation_loop(

@@ -36,6 +36,7 @@ test('a job is live again in a reloaded notebook, and a forgotten one shows what
   const outputs = page.locator('.jp-Qwen3ft-output');
   await expect(outputs.nth(0)).toContainText('Fine-tune Qwen/Qwen3-0.6B');
   await expect(outputs.nth(0).getByRole('img', { name: /^Loss 1.93 → 0.44, means/ })).toBeVisible();
+  await expect(outputs.nth(0).getByRole('row')).toHaveText([/^Process/, /^0cuda:0/, /^1cuda:1.*50%86%$/]);
   await expect(outputs.nth(2)).toContainText('As it was saved');
   await expect(page.locator('[onerror]')).toHaveCount(0);
   expect(await page.title()).not.toBe('owned');

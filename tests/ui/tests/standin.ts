@@ -114,6 +114,7 @@ export function job(id: string, state: string, fields: Fields = {}): Fields {
     error: null,
     result: null,
     averages: {},
+    ranks: null,
     created: NOW() - 100,
     started: NOW() - 95,
     updated: NOW(),
@@ -211,6 +212,18 @@ export class Standin {
         }
       },
       averages: { loss: { first: 1.93, last: 0.44, over: 10 } },
+      ranks: {
+        metrics: { tokens_per_s: 4000, tokens_per_s_per_device: 2000, parallel_efficiency: 0.86 },
+        ranks: [0, 1].map(rank => ({
+          rank,
+          host: '',
+          device: `cuda:${rank}`,
+          health: 'done',
+          health_words: 'done',
+          work: 0.5,
+          busy: 0.86
+        }))
+      },
       result: { output_dir: 'runs/support-bot', steps: 60, first_loss: 2.61, last_loss: 0.41, seconds: 48 }
     }),
     job('download-0', 'failed', {

@@ -27,7 +27,7 @@ def launch(manager: ModelManager, config: Mapping[str, object], given: Namespace
     """Do what a line says of other hosts or launchers, and return the exit code. Raises BadInput, BadConfig."""
     check_together(given)
     if given.print_command or given.print_for:
-        show(printed(config, given))
+        show(printed(manager, config, given))
         return 0
     if given.join:
         return join(manager, config, given.join)
@@ -140,7 +140,7 @@ def _stop_with(job: Job, stop: threading.Event) -> None:
         job.stop()
 
 
-def printed(config: Mapping[str, object], given: Namespace) -> str:
+def printed(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> str:
     """Return what starts a fine-tune elsewhere. Raises BadConfig, BadInput."""
     from qwen3ft_jupyter.finetune.commands import Launch, by_hand, written_for
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
@@ -150,5 +150,6 @@ def printed(config: Mapping[str, object], given: Namespace) -> str:
     resolved = FineTuneConfig.from_dict({**config, **({"hosts": given.nodes} if is_given(given, "nodes") else {})})
     if given.print_for or resolved.hosts > 1:
         output_dir_of(config)
-    launch = Launch.of(resolved, Path(os.path.abspath(given.config)))  # noqa: PTH100 - a link stays what it is
+    path = Path(os.path.abspath(given.config))  # noqa: PTH100 - a link stays what it is
+    launch = Launch.of(resolved, path, cache=manager.settings.cache_dir)
     return written_for(given.print_for, launch) if given.print_for else by_hand(launch)

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.dlc.command import LACKS_WORDS
 from qwen3ft_jupyter.dlc.service import NoAnswer, masked
@@ -88,7 +88,7 @@ class Follower:
                 return self._end(job)
             self._rest(pause_s)
             if self._work.stop.is_set():
-                self._stop(job)
+                return self._stop(job)
             pause_s = min(self._pace.most_s, pause_s * self._pace.growth)
             job = self._ask(job)
 
@@ -158,7 +158,8 @@ class Follower:
                 return status
             time.sleep(min(self._pace.look_s, 0.5))
 
-    def _end(self, job: DlcJob) -> Outcome:
+    def _end(self, job: DlcJob, ended_as: str = "") -> Outcome:
+        """Return what it came to; `ended_as`: the state of the fine-tune before its job was ended, if it had one."""
         status = self._inner_status()
         self._log.tell(job, is_last=True)
         self._record = self._record.write(self._here, is_over=True)
@@ -167,7 +168,7 @@ class Follower:
             outcome = {**result, "output_dir": self._options.paths.here(str(result.get("output_dir", "")))}
             return Outcome.from_dict(outcome)
         self._log.write_tail(self._inner)
-        if job.state == "Stopped" or status.get("state") == "stopped":
+        if ended_as != "failed" and "stopped" in {job.state.lower(), status.get("state")}:
             raise Stopped("It was stopped at PAI-DLC.", hint="Resume goes on from the last checkpoint.")
         if isinstance(status.get("error"), dict):
             raise error_from_json(status["error"])
@@ -184,19 +185,33 @@ class Follower:
             url=self._record.url,
         )
 
-    def _stop(self, job: DlcJob) -> NoReturn:
-        """Have the fine-tune save a checkpoint and end; else end the job. Raises Stopped."""
-        is_saved = self._is_saved(job)
-        job = self._await_end(job) if is_saved else self._ask(job)
-        if job.state not in ENDED:
-            self._service.stop(job.id)
-            job = self._await_end(job)
+    def _stop(self, job: DlcJob) -> Outcome:
+        """Have the fine-tune save a checkpoint and end; else end the job.
+
+        Returns what it came to if it ended before it was told to. Raises what it failed with, Stopped.
+        """
+        ended_as = self._ended_as(job)
+        job = self._await_end(job) if ended_as else self._ask(job)
+        if is_alive := job.state not in ENDED:
+            job = self._end_there(job)
+        if ended_as != "stopped" and (ended_as or not is_alive or job.state in SUCCEEDED):
+            return self._end(job, ended_as)
         self._log.tell(job, is_last=True)
         self._record = self._record.write(self._here, is_over=job.state in ENDED)
         raise Stopped(
-            "Stopped; the checkpoint is kept." if is_saved else "Stopped; what was saved before is kept.",
+            "Stopped; the checkpoint is kept." if ended_as else "Stopped; what was saved before is kept.",
             hint="Resume goes on from the last checkpoint.",
         )
+
+    def _end_there(self, job: DlcJob) -> DlcJob:
+        """End the job at the service. Raises JobFailed if it refuses to, unless because the job has just ended."""
+        try:
+            self._service.stop(job.id)
+        except JobFailed:
+            if (job := self._ask(job)).state not in ENDED:
+                raise
+            return job
+        return self._await_end(job)
 
     def _await_end(self, job: DlcJob) -> DlcJob:
         """Return how the job stands when it has ended, or when it was given long enough."""
@@ -205,19 +220,19 @@ class Follower:
             time.sleep(self._pace.first_s)
         return job
 
-    def _is_saved(self, job: DlcJob) -> bool:
-        """Ask what runs there to stop, by a file on the mount, and return whether it has ended by itself."""
+    def _ended_as(self, job: DlcJob) -> str:
+        """Ask what runs there to stop, by a file on the mount; return the state in which it ended by itself, or ""."""
         self._look()
         if self._inner is None or job.state not in AT_WORK:
-            return False
+            return ""
         with contextlib.suppress(OSError):
             request_stop(self._inner.folder, newest_attempt(self._inner.folder))
         until = time.monotonic() + self._pace.ask_s
         while time.monotonic() < until:
-            if self._inner_status(is_ended=False).get("state") in supervisor.ENDED:
-                return True
+            if (state := self._inner_status(is_ended=False).get("state")) in supervisor.ENDED:
+                return str(state)
             time.sleep(self._pace.look_s)
-        return False
+        return ""
 
 
 class _Log:

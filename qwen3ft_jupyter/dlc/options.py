@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from qwen3ft_jupyter.dlc.mounts import PathMap
 from qwen3ft_jupyter.errors import BadConfig, BadSetting
+from qwen3ft_jupyter.finetune.devices import gpus_of_host
 from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
@@ -90,12 +91,13 @@ def settle(
         model_folder: The cached model, if it is here already; else it is checked when it is.
 
     Raises:
-        BadConfig: Something is missing or on no mount; all of it is named, with where it is found.
+        BadConfig: Something is missing or on no mount; all of it is named, with where it is found. Or it names GPUs.
         BadSetting: The address of PAI-DLC is none.
     """
     environ = os.environ if environ is None else environ
     dlc = _with_environ(config.dlc, environ)
-    options = Options(dlc, config.hosts, _gpus(config), Endpoint.read(environ))
+    gpus = gpus_of_host(config.device, config.devices, "PAI-DLC")
+    options = Options(dlc, config.hosts, gpus, Endpoint.read(environ))
     problems = [*_missing(dlc, options), *options.paths.check(_named_paths(config, model_folder))]
     if problems:
         raise BadConfig(
@@ -120,14 +122,6 @@ def _with_environ(dlc: DlcConfig, environ: Mapping[str, str]) -> DlcConfig:
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := environ.get(name, "").strip())), None)
-
-
-def _gpus(config: FineTuneConfig) -> int | None:
-    if config.device in {"cpu", "mps"}:
-        return 0
-    if isinstance(config.devices, tuple):
-        return len(config.devices)
-    return config.devices if isinstance(config.devices, int) else None
 
 
 def _missing(dlc: DlcConfig, options: Options) -> Iterator[str]:
@@ -156,14 +150,8 @@ _ALWAYS: Final[Mapping[str, str]] = {
 
 def _named_paths(config: FineTuneConfig, model_folder: Path | None) -> Iterator[tuple[str, str]]:
     """Yield the paths that the containers have to see, and the field of each."""
-    from qwen3ft_jupyter.finetune.sources import named_repo
+    from qwen3ft_jupyter.finetune.sources import named_paths
 
-    yield "output_dir", config.output_dir
-    for item in config.data:
-        if named_repo(item) is None:  # one of a hub is put into the cache, which is checked with the model
-            yield "data", item
-    for name in ("init_from", "from_run"):
-        if path := getattr(config, name):
-            yield name, path
+    yield from named_paths(config)
     if model_folder is not None:
         yield "MODEL_CACHE_DIR", str(model_folder)

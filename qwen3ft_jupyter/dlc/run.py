@@ -22,7 +22,7 @@ from qwen3ft_jupyter.paths import is_file
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.dlc.follow import Pace
     from qwen3ft_jupyter.dlc.options import Options
@@ -139,24 +139,32 @@ def _submitted_once(
     new.write()
     record = Record(number, new.spec["DisplayName"]).write(folder)
     context.work.check()
-    try:
-        dlc_id = _submit(service, new.spec)
-    except JobFailed:  # refused: nothing runs there
-        record.write(folder, is_over=True)
-        raise
-    record = record.write(folder, id=dlc_id, url=options.console_url(dlc_id))
-    context.work.notice("Submitted to PAI-DLC as {id}: {url}", id=dlc_id, url=record.url)
-    return record, service.get(dlc_id)
+    dlc_id = _submit(service, new.spec, lambda: record.write(folder, is_over=True))
+    submitted = record.write(folder, id=dlc_id, url=options.console_url(dlc_id))
+    context.work.notice("Submitted to PAI-DLC as {id}: {url}", id=dlc_id, url=submitted.url)
+    return submitted, service.get(dlc_id)
 
 
-def _submit(service: Service, spec: dict[str, Any]) -> str:
-    """Submit a job, and return its id. What was not answered is looked for before it is submitted again."""
-    for wait_s in service.waits_s:
+def _submit(service: Service, spec: dict[str, Any], on_refused: Callable[[], object]) -> str:
+    """Submit a job, and return its id. What was not answered is looked for before it is submitted again.
+
+    `on_refused` is called if nothing runs there. If a look is refused, nobody knows: what was not answered may run.
+    """
+    is_unsure = False
+    for wait_s in (*service.waits_s, None):
         try:
             return service.create(spec)
-        except NoAnswer:  # noqa: PERF203 - each try is one
+        except NoAnswer:
+            if wait_s is None:
+                raise
+            is_unsure = True
             time.sleep(wait_s)
             found = service.find(spec["DisplayName"])
-            if found is not None:
-                return found.id
-    return service.create(spec)
+        except JobFailed:
+            found = service.find(spec["DisplayName"]) if is_unsure else None  # it may be what has used up the quota
+            if found is None:
+                on_refused()
+                raise
+        if found is not None:
+            return found.id
+    raise AssertionError("the last try returns or raises")

@@ -100,7 +100,7 @@ class Service:
         try:
             return self.get(job_id)
         except JobFailed as error:
-            if error.details.get("status") == "404":
+            if error.details.get("refusal") == _ABSENT:
                 return None
             raise
 
@@ -203,11 +203,12 @@ def _explain(action: str, error: Exception) -> JobFailed | NoAnswer:
     if status == 429 or status >= 500 or "Throttling" in code:
         busy = Message("PAI-DLC is busy ({action}: {code}).", action=action, code=code or str(status))
         return NoAnswer(JobFailed(busy, hint="Resume the job in a while."))
-    template, hint = next(
-        (found for pattern, *found in _REFUSALS if pattern.search(f"{code} {words}") or pattern.search(str(status))),
+    template, hint, kind = next(
+        (found for pattern, *found in _REFUSALS if pattern.search(code) or pattern.search(str(status))),
         _ELSE,
     )
-    return JobFailed(template, hint=hint, details={"status": str(status)}, action=action, code=code, reason=words)
+    details = {"status": str(status), "refusal": kind}
+    return JobFailed(template, hint=hint, details=details, action=action, code=code, reason=words)
 
 
 def _no_credentials(words: str) -> JobFailed:
@@ -223,21 +224,27 @@ _NETWORK = Message(
     "Check the network of this machine; without a public one, set PAI_DLC_ENDPOINT to the address within the VPC, "
     "such as pai-dlc-vpc.cn-hangzhou.aliyuncs.com. Then resume."
 )
+_ABSENT: Final = "absent"
 _REFUSALS: Final = (
     (
         re.compile(r"InvalidAccessKeyId|SignatureDoesNotMatch|InvalidSecurityToken|SecurityToken\.Expired|^401$"),
         Message("PAI-DLC does not take the credentials ({code})."),
         Message("Check ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or the RAM role; then resume."),
-    ),
-    (
-        re.compile(r"(?i)quota|NotEnoughResource|NoStock|OutOfStock|insufficient.*(resource|stock|inventory)"),
-        Message("PAI-DLC has no room for the job: {reason}"),
-        Message("Take fewer hosts or GPUs, another dlc.ecs_spec or dlc.resource_id, or wait; then resume."),
+        "credentials",
     ),
     (
         re.compile(r"(?i)balance|arrear|overdue|NoPayment"),
         Message("The account cannot pay for the job: {reason}"),
         Message("Top it up in the console; then resume."),
+        "payment",
+    ),
+    (
+        re.compile(
+            r"(?i)Quota\.?(Exceed|NotEnough|Insufficient)|Exceeds?\w*Quota|NotEnough|NoStock|OutOfStock|Insufficient"
+        ),
+        Message("PAI-DLC has no room for the job: {reason}"),
+        Message("Take fewer hosts or GPUs, another dlc.ecs_spec or dlc.resource_id, or wait; then resume."),
+        "room",
     ),
     (
         re.compile(r"Forbidden|NoPermission|AccessDenied|Unauthorized|^403$"),
@@ -245,17 +252,28 @@ _REFUSALS: Final = (
         Message(
             "Give its RAM user or role paidlc:{action} and a role in the workspace; see Once in docs/how-to/pai-dlc.md."
         ),
+        "denied",
     ),
     (
         re.compile(r"NotFound|^404$"),
         Message("PAI-DLC does not know what was asked for ({action}): {reason}"),
         Message("Check dlc.region and dlc.workspace."),
+        _ABSENT,
     ),
     (
         re.compile(r"^400$|Invalid|Missing|Malformed"),
         Message("PAI-DLC does not take the job: {reason}"),
         Message("Correct the config's group dlc, and start a new fine-tune."),
+        "request",
     ),
 )
-"""What is found in the code, the words or the status of a refusal, the first that fits; what it means, and the cure."""
-_ELSE: Final = (Message("PAI-DLC refuses {action} ({code}): {reason}"), Message("Look into the console; then resume."))
+"""What is found in a refusal's code or status, never in its words, which name resources: the first that fits.
+
+What it means, the cure, and a name. A code that says precisely what is amiss comes first: Alibaba Cloud refuses who
+cannot pay, and keys that it does not know, with 403 and 404, too.
+"""
+_ELSE: Final = (
+    Message("PAI-DLC refuses {action} ({code}): {reason}"),
+    Message("Look into the console; then resume."),
+    "else",
+)

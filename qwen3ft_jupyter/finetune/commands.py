@@ -1,21 +1,25 @@
-"""What starts a fine-tune by hand or by another launcher: lines for a shell, Kubeflow, Slurm, Ray. Pure.
+"""What starts a fine-tune by hand or by another launcher: lines for a shell, Kubeflow, Slurm, Ray.
 
 All of them start the same line on every host, once; it starts torchrun itself, with a process for each GPU.
 """
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import yaml
 
+from qwen3ft_jupyter.errors import BadConfig
+from qwen3ft_jupyter.finetune.devices import gpus_of_host
 from qwen3ft_jupyter.finetune.hosts import place_of
 from qwen3ft_jupyter.finetune.launch import command
 from qwen3ft_jupyter.finetune.rules import split_address
+from qwen3ft_jupyter.finetune.sources import named_paths, path_of
 from qwen3ft_jupyter.finetune.wire import write_address
 from qwen3ft_jupyter.messages import tr
 
@@ -43,12 +47,17 @@ class Launch:
     address: str
     """Where the first host listens, if the config says it."""
     output_dir: str
+    named: tuple[tuple[str, str], ...] = ()
+    """Paths of the config that all hosts have to see, each behind its field."""
+    cache: str = ""
+    """This machine's cache of models; "": not known."""
 
     @classmethod
-    def of(cls, config: FineTuneConfig, path: Path) -> Launch:
+    def of(cls, config: FineTuneConfig, path: Path, *, cache: Path) -> Launch:
         """Return that of a config that lies at `path`."""
+        address, named = config.hosts_address or "", tuple(named_paths(config))
         return cls(
-            str(path), config.hosts, config.devices, config.device, config.hosts_address or "", config.output_dir
+            str(path), config.hosts, config.devices, config.device, address, config.output_dir, named, str(cache)
         )
 
     @property
@@ -56,14 +65,9 @@ class Launch:
         """Return where host 0 listens."""
         return split_address(self.address)[1] or PORT
 
-    @property
-    def gpus(self) -> int | None:
-        """Return the GPUs of each host; None: all it has. A fine-tune on the CPU has none."""
-        if self.device == "cpu":
-            return 0
-        if isinstance(self.devices, tuple):
-            return max(self.devices) + 1
-        return self.devices if isinstance(self.devices, int) else None
+    def gpus(self, launcher: str) -> int | None:
+        """Return the GPUs of each host; None: all it has. Raises BadConfig: it names some."""
+        return gpus_of_host(self.device, self.devices, launcher)
 
     def line(self, nodes: object, node: object, master: str) -> str:
         """Return what each host starts; values may be variables of a shell, in quotes already."""
@@ -73,15 +77,17 @@ class Launch:
     def name(self) -> str:
         """Return a name that Kubernetes takes, too.
 
-        >>> Launch("c.yaml", 2, 1, "auto", "", "/mnt/Qwen3_0.6B-lora").name
-        'qwen3-0-6b-lora'
+        >>> [Launch("c.yaml", 2, 1, "auto", "", folder).name for folder in ("/mnt/Qwen3_0.6B-lora", "/mnt/1")]
+        ['qwen3-0-6b-lora', 'qwen3ft-1']
         """
         letters = (letter if letter.isascii() and letter.isalnum() else "-" for letter in Path(self.output_dir).name)
-        return "-".join(filter(None, "".join(letters).lower().split("-")))[:50].strip("-") or "qwen3ft"
+        words = list(filter(None, "".join(letters).lower().split("-")))
+        start = [] if words and words[0][0].isalpha() else ["qwen3ft"]
+        return "-".join([*start, *words])[:50].strip("-")
 
 
 def written_for(launcher: Launcher, launch: Launch) -> str:
-    """Return what a launcher takes."""
+    """Return what a launcher takes. Raises BadConfig."""
     return {"kubeflow": kubeflow, "slurm": slurm, "ray": ray}[launcher](launch)
 
 
@@ -124,10 +130,10 @@ def _notes(*lines: str) -> Iterator[str]:
 
 
 def kubeflow(launch: Launch) -> str:
-    """Return a TrainJob of Kubeflow Trainer, whose runtime for torch tells each node its place."""
-    resources = {"nvidia.com/gpu": launch.gpus} if launch.gpus else {}
+    """Return a TrainJob of Kubeflow Trainer, whose runtime for torch tells each node its place. Raises BadConfig."""
+    gpus = launch.gpus("Kubeflow")
     line = launch.line('"$PET_NNODES"', '"$PET_NODE_RANK"', '"$PET_MASTER_ADDR:$PET_MASTER_PORT"')
-    mount = _mount_of(launch)
+    mount, has_cache = mount_of(launch)
     pod = {
         "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": "CLAIM"}}],
         "containers": [{"name": "node", "volumeMounts": [{"name": "shared", "mountPath": mount}]}],
@@ -142,7 +148,12 @@ def kubeflow(launch: Launch) -> str:
         "trainer": {
             "image": "IMAGE",
             "numNodes": launch.hosts,
-            **({"resourcesPerNode": {"requests": resources, "limits": resources}} if resources else {}),
+            **(
+                {"resourcesPerNode": {name: {"nvidia.com/gpu": gpus} for name in ("requests", "limits")}}
+                if gpus
+                else {}
+            ),
+            **({"env": [{"name": "MODEL_CACHE_DIR", "value": launch.cache}]} if has_cache else {}),
             "command": ["bash", "-c"],
             "args": [f"exec {line}"],
         },
@@ -162,24 +173,76 @@ def kubeflow(launch: Launch) -> str:
     notes = _notes(
         tr("For Kubeflow Trainer 2.2 and newer. Replace IMAGE by an image that has qwen3ft-jupyter, torch and peft,"),
         tr("and CLAIM by a volume claim that all pods can write to; it is mounted at {folder}.", folder=mount),
-        *([] if launch.gpus is not None else [tr("Add resourcesPerNode with the GPUs of a node.")]),
+        *(
+            []
+            if has_cache
+            else [tr("This machine's MODEL_CACHE_DIR is not in that folder: each pod downloads the model.")]
+        ),
+        *([] if gpus is not None else [tr("Add resourcesPerNode with the GPUs of a node.")]),
     )
     return "\n".join([*notes, yaml.safe_dump(whole, sort_keys=False, width=1000)]).rstrip()
 
 
-def _mount_of(launch: Launch) -> str:
-    """Return the folder that config and results have in common, as far as it can be a mount of its own."""
-    parts = Path(launch.output_dir).parts
-    other = Path(launch.config_path).parts
-    same = [one for one, two in zip(parts, other, strict=False) if one == two]
-    return str(Path(*same)) if len(same) > 1 else str(Path(*parts[:2]))
+def mount_of(launch: Launch) -> tuple[str, bool]:
+    """Return the folder that all pods have to mount, and whether the cache of models is in it.
+
+    Raises:
+        BadConfig: The paths have none in common that a volume could be mounted at.
+    """
+    config = Path(launch.config_path)
+    named = [("CONFIG.yaml", config), *((name, path_of(path)) for name, path in launch.named)]
+    folders = [config.parent, *(path for _, path in named[1:]), _with_room(Path(launch.output_dir))]
+    folder = _common(folders)
+    if not _can_be_mounted(folder, folders):
+        name, path = named[_apart(folders[: len(named)])]
+        raise BadConfig(
+            "{name}: {path} lies apart: with it, the files that all pods need have no folder in common but {folder}.",
+            hint="Put the config, output_dir and data below one folder, where the volume of all pods is mounted.",
+            details={"path": str(path)},
+            name=name,
+            path=path.name,
+            folder=str(folder),
+        )
+    whole = _common([folder, Path(launch.cache)]) if launch.cache else Path()
+    return (str(whole), True) if _can_be_mounted(whole, [folder]) else (str(folder), False)
+
+
+def _apart(folders: Sequence[Path]) -> int:
+    """Return which folder it is without which the others could be mounted; else one that is far from the first."""
+    for at in range(len(folders)):
+        rest = [*folders[:at], *folders[at + 1 :]]
+        if rest and _can_be_mounted(_common(rest), rest):
+            return at
+    far = (at for at in range(len(folders)) if not _can_be_mounted(_common([folders[0], folders[at]]), folders))
+    return next(far, len(folders) - 1)
+
+
+_TOP: Final = frozenset({"home", "media", "mnt", "opt", "root", "srv", "tmp", "usr", "var"})
+"""Folders of which each holds things of its own: to mount a volume there would hide them."""
+
+
+def _can_be_mounted(folder: Path, folders: Sequence[Path]) -> bool:
+    """Return whether a volume can be that folder: not /, nor one that only holds others, unless it is named itself."""
+    parts = folder.parts[1:]
+    return bool(parts) and (len(parts) > 1 or parts[0] not in _TOP or folder in folders)
+
+
+def _with_room(output_dir: Path) -> Path:
+    """Return the folder that is mounted for a result: one above it, as far as that can be, to put others beside it."""
+    return output_dir.parent if len(output_dir.parts) > 3 else output_dir
+
+
+def _common(paths: Sequence[Path]) -> Path:
+    parts = zip(*(path.parts for path in paths), strict=False)
+    return Path(*(each[0] for each in itertools.takewhile(lambda each: len(set(each)) == 1, parts)))
 
 
 def slurm(launch: Launch) -> str:
-    """Return a script for sbatch."""
-    gpus = [f"#SBATCH --gpus-per-node={launch.gpus}"] if launch.gpus else []
+    """Return a script for sbatch. Raises BadConfig."""
+    count = launch.gpus("Slurm")
+    gpus = [f"#SBATCH --gpus-per-node={count}"] if count else []
     line = launch.line('"$SLURM_NNODES"', '"$SLURM_NODEID"', f'"$QWEN3FT_FIRST:{launch.port}"')
-    exclusive = ["#SBATCH --exclusive"] if launch.gpus is None else []
+    exclusive = ["#SBATCH --exclusive"] if count is None else []
     return "\n".join(
         [
             "#!/bin/bash",
@@ -203,11 +266,12 @@ def slurm(launch: Launch) -> str:
 
 
 def ray(launch: Launch) -> str:
-    """Return a script that starts it by Ray Train, one worker a host."""
-    resources = {"GPU": launch.gpus} if launch.gpus else {"CPU": 1}
+    """Return a script that starts it by Ray Train, one worker a host. Raises BadConfig."""
+    gpus = launch.gpus("Ray")
+    resources = {"GPU": gpus} if gpus else {"CPU": 1}
     notes = [
         tr("Needs ray[train] and qwen3ft-jupyter with torch on every host of the cluster. Start it: python THIS_FILE"),
-        *([] if launch.gpus is not None else [tr("Put the GPUs of a host into RESOURCES.")]),
+        *([] if gpus is not None else [tr("Put the GPUs of a host into RESOURCES.")]),
     ]
     return RAY.format(
         notes="\n".join(_notes(*notes)),

@@ -83,3 +83,34 @@ def devices_here(device: str, devices: Devices, gpus: tuple[str, ...] = ()) -> t
     if not gpus and devices != 1:
         gpus = pick_gpus(device, devices, len(machine_without_torch().gpus))
     return computed_on(device, devices, gpus)
+
+
+def gpus_of_host(device: str, devices: Devices, launcher: str) -> int | None:
+    """Return the GPUs that a launcher is asked for on each host; None: all of it. A fine-tune on CPU or MPS needs none.
+
+    All of them (PAI-DLC, Kubernetes, Slurm, Ray) hand out GPUs by number, and what they start counts its own from 0.
+
+    Raises:
+        BadConfig: The config names GPUs.
+
+    >>> gpus_of_host("auto", 2, "Slurm"), gpus_of_host("cuda", "all", "Slurm"), gpus_of_host("mps", "all", "Slurm")
+    (2, None, 0)
+    """
+    if device in {"cpu", "mps"}:
+        return 0
+    if isinstance(devices, tuple):
+        raise BadConfig(
+            "devices: {value} names GPUs, and {launcher} gives each host's part GPUs of its own, counted from 0.",
+            hint="Say how many: devices: {count}",
+            value=str(list(devices)),
+            launcher=launcher,
+            count=len(devices),
+        )
+    if device.partition(":")[2] not in {"", "0"}:
+        raise BadConfig(
+            "device: {value} names a GPU, and {launcher} gives each host's part GPUs of its own, counted from 0.",
+            hint="Say device: cuda, and how many: devices: 1",
+            value=device,
+            launcher=launcher,
+        )
+    return devices if isinstance(devices, int) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -79,6 +80,15 @@ def _without_login_or_none(text: str | None) -> str | None:
     return None if text is None else _without_login(text)
 
 
+def _words_or_none(text: str | None) -> str | None:
+    """Return a text that a shell would split into words. Raises ValueError."""
+    try:
+        shlex.split(text or "")
+    except ValueError:
+        raise rules.Wrong(Message("has a quote that is not closed, or ends with a backslash")) from None
+    return text
+
+
 def _read_id(value: object) -> str | None:
     """Return an id or a name of Alibaba Cloud; YAML reads some of them as numbers. Raises ValueError."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
@@ -150,7 +160,7 @@ class DlcConfig(Group):
     """Among the jobs of a resource quota: 1 is the lowest, 9 the highest."""
     python: Annotated[str, BeforeValidator(rules.read_text), Accepts(Message("a command or a path"))] = "python"
     """The Python of the containers, such as that of an environment on a mount."""
-    install: _Text = None
+    install: Annotated[_Text, AfterValidator(_words_or_none)] = None
     """What pip installs in each container before it begins, such as qwen3ft-jupyter[train]; null: nothing."""
     max_hours: float | None = Field(
         default=None, gt=0, le=MOST_HOURS, title="Longest time", json_schema_extra={"x-unit": "hours"}

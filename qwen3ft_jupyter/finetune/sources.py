@@ -19,7 +19,9 @@ from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, is_there, reason_of, why_unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
 
 _SHARE = re.compile(r"(.+)#(\d{1,12})?(?:x(\d{1,6}(?:\.\d{1,6})?))?")
 """A path, how many rows, and the weight of each."""
@@ -204,6 +206,16 @@ def named_repo(name: str) -> tuple[str, str] | None:
     if not _REPO.fullmatch(text) or has_entries(path):
         return None
     return text, name[len(str(path)) :]
+
+
+def named_paths(config: FineTuneConfig) -> Iterator[tuple[str, str]]:
+    """Yield the paths of a config, each behind its field: what whoever runs it elsewhere has to see there.
+
+    A data set of a hub is none: it is put into the cache.
+    """
+    yield "output_dir", config.output_dir
+    yield from (("data", item) for item in config.data if named_repo(item) is None)
+    yield from ((name, path) for name in ("init_from", "from_run") if (path := getattr(config, name)))
 
 
 def _is_address(path: Path) -> bool:

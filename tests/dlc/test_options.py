@@ -57,6 +57,18 @@ def test_a_resource_quota_needs_numbers(fields: dict[str, Any], model_folder: Pa
     assert (spec["ResourceId"], spec["Priority"], spec["JobMaxRunningTimeMinutes"]) == ("quota1", 5, 90)
 
 
+@pytest.mark.parametrize(
+    ("device", "devices", "said"),
+    [
+        ("auto", [2, 3], r"devices: \[2, 3\] names GPUs, and PAI-DLC .*devices: 2"),
+        ("cuda:1", 1, "device: cuda:1 names"),
+    ],
+)
+def test_gpus_of_containers_are_a_number(fields: dict[str, Any], device: str, devices: Any, said: str) -> None:
+    with pytest.raises(BadConfig, match=said):
+        settle(FineTuneConfig.from_dict({**fields, "device": device, "devices": devices}), {})
+
+
 def test_paths_are_those_of_the_containers(fields: dict[str, Any], mount: Path, model_folder: Path) -> None:
     """Also of data of which a part is taken."""
     fields["dlc"]["mounts"] = [{"source": "nas://n.example/share/", "path": "/mnt/nas", "here": str(mount)}]
@@ -101,6 +113,14 @@ def test_a_config_takes_no_secrets(value: str, fields: dict[str, Any]) -> None:
         FineTuneConfig.from_dict(fields)
 
     assert "token@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["qwen3ft-jupyter[train] 'torch<3", "qwen3ft-jupyter \\"])
+def test_what_pip_installs_is_refused_where_a_shell_could_not_read_it(value: str, fields: dict[str, Any]) -> None:
+    fields["dlc"]["install"] = value
+
+    with pytest.raises(BadConfig, match=r"dlc\.install: .*has a quote that is not closed, or ends with a backslash"):
+        FineTuneConfig.from_dict(fields)
 
 
 @pytest.mark.parametrize("address", ["http://pai-dlc.example", "https://me:s3cret@host", "https://host/path"])

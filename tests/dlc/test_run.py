@@ -176,6 +176,51 @@ def test_what_took_effect_without_an_answer_is_not_submitted_twice(stage: Stage)
     assert (stage.dlc.count("CreateJob"), stage.dlc.count("ListJobs")) == (1, 1)
 
 
+@pytest.mark.parametrize("is_done", [True, False], ids=["it took effect", "it was lost"])
+def test_what_may_have_taken_effect_is_found_again_after_a_look_for_it_was_refused(
+    stage: Stage, *, is_done: bool
+) -> None:
+    """A second paid job in the same folder must not come of it."""
+    stage.trains()
+    stage.dlc.fail("CreateJob", DROPPED, is_done=is_done)
+    stage.dlc.fail("ListJobs", 403, "Forbidden.RAM", "no")
+
+    with pytest.raises(JobFailed, match="may not call ListJobs"):
+        stage.follow()
+    assert goes_on_elsewhere(stage.context.folder)
+    stage.follow(replace(stage.context, attempt=2))
+
+    assert list(stage.dlc.jobs) == ["dlc1"]
+    assert stage.dlc.count("CreateJob") == (1 if is_done else 2)
+
+
+def test_a_job_that_used_up_the_quota_before_it_was_listed_is_found_when_the_next_try_is_refused(stage: Stage) -> None:
+    stage.trains()
+    stage.dlc.fail("CreateJob", DROPPED)
+    stage.dlc.fail("CreateJob", 400, "QuotaExceeded", "8 of 8 GPUs", is_done=True)
+
+    stage.follow()
+
+    assert list(stage.dlc.jobs) == ["dlc1"]
+
+
+def test_keys_that_are_not_known_are_no_sign_that_a_job_is_gone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alibaba Cloud answers 404 to them, too."""
+    stage.trains()
+    stage.dlc.states = ["Running", "Succeeded"]
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    run_killed(stage, monkeypatch, Follower, "_rest", die)
+    stage.dlc.fail("GetJob", 404, "InvalidAccessKeyId.NotFound", "no such key")
+    with pytest.raises(JobFailed, match="does not take the credentials"):
+        stage.follow(replace(stage.context, attempt=2))
+
+    assert goes_on_elsewhere(stage.context.folder)
+    assert stage.dlc.count("CreateJob") == 1
+
+
 def test_what_is_busy_or_fails_is_asked_again(stage: Stage) -> None:
     stage.trains()
     stage.dlc.fail("CreateJob", 429, "Throttling.User", "slower")
@@ -277,6 +322,53 @@ def _end_when_asked(begun: list[InnerJob], dlc: PlayedDlc) -> None:
     begun[0].end("stopped")
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["told in time", "the service refuses to end what has ended"])
+def test_a_stop_that_meets_the_end_tells_how_the_fine_tune_ended(stage: Stage, *, refused: bool) -> None:
+    def on_get(job: dict[str, Any], number: int) -> None:
+        if number == 1:
+            stage.inner().succeed("run")
+            stage.context.work.stop.set()
+        elif refused and stage.dlc.count("StopJob"):
+            job["Status"] = "Succeeded"
+
+    stage.dlc.on_get = on_get
+    stage.dlc.states = ["Running"] if refused else ["Running", "Succeeded"]
+    stage.dlc.fail("StopJob", 400, "InvalidStatus", "it has ended")
+
+    outcome = run(stage.config, stage.model_folder, stage.context, pace=replace(PACE, end_s=0.05), waits_s=WAITS_S)
+
+    assert outcome.steps == 2
+    assert stage.dlc.count("StopJob") == refused
+    assert not goes_on_elsewhere(stage.context.folder)
+
+
+def test_a_fine_tune_that_fails_as_it_is_stopped_tells_its_error_and_its_job_is_ended(stage: Stage) -> None:
+    """Also if the service would start its container again."""
+
+    def on_get(_job: dict[str, Any], number: int) -> None:
+        if number == 1:
+            stage.inner().end("failed", error=BadData("train.jsonl row 3 has no answer.").to_json())
+            stage.context.work.stop.set()
+
+    stage.dlc.on_get, stage.dlc.states = on_get, ["Running"]
+
+    with pytest.raises(BadData, match=r"row 3 has no answer"):
+        run(stage.config, stage.model_folder, stage.context, pace=replace(PACE, end_s=0.05), waits_s=WAITS_S)
+
+    assert stage.dlc.jobs["dlc1"]["Status"] == "Stopped"
+
+
+def test_a_job_that_ended_while_it_waited_is_not_told_as_stopped(stage: Stage) -> None:
+    stage.dlc.states = ["Queuing", "Failed"]
+    stage.dlc.on_create = lambda job: job.update(ReasonCode="Preempted", ReasonMessage="the image is gone")
+    stage.dlc.on_get = lambda _job, _number: stage.context.work.stop.set()
+
+    with pytest.raises(JobFailed, match="the image is gone"):
+        stage.follow()
+
+    assert stage.dlc.count("StopJob") == 0
+
+
 def test_a_stop_before_the_containers_run_ends_the_job_there(stage: Stage) -> None:
     stage.dlc.states = ["Queuing"]
     stage.dlc.on_get = lambda _job, _number: stage.context.work.stop.set()
@@ -335,6 +427,17 @@ def test_a_state_that_nobody_knows_is_told_once_and_followed(stage: Stage) -> No
         (403, "Forbidden.RAM", "no", r"may not call CreateJob: .*paidlc:CreateJob"),
         (400, "InvalidParameter", "EcsSpec is unknown", r"does not take the job: .*EcsSpec is unknown.*group dlc"),
         (400, "ResourceQuotaExceeded", "only 8 GPUs", r"has no room for the job: .*only 8 GPUs.*Take fewer"),
+        (
+            403,
+            "NoPermission",
+            "quota1a2b is not yours",
+            r"may not call CreateJob: .*quota1a2b.*a role in the workspace",
+        ),
+        (404, "ResourceQuotaNotFound", "no quota1a2b", r"does not know what was asked for .*quota1a2b.*dlc\.workspace"),
+        (400, "InvalidParameter", "quota1a2b has no 9 GPUs", r"does not take the job: .*quota1a2b"),
+        (400, "NotEnoughBalance", "top up", r"cannot pay for the job: .*top up"),
+        (400, "QuotaExceeded", "8 of 8", r"has no room for the job: .*8 of 8"),
+        (401, "", "quota1a2b", r"does not take the credentials"),
         (404, "InvalidAccessKeyId.NotFound", "LTAI5tTestTestTest", r"does not take the credentials.*RAM role"),
     ],
 )

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.cli import main
+from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.commands import Launch, by_hand, kubeflow, ray, slurm
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.finetune.wire import free_port
 
@@ -67,6 +70,7 @@ TRAIN_JOB = of(
             resourcesPerNode=of([], requests=AMOUNTS, limits=AMOUNTS),
             command=many(TEXT),
             args=many(TEXT),
+            env=many(of(["name"], name=TEXT, value=TEXT)),
         ),
         runtimePatches=many(of(["manager"], manager=TEXT, trainingRuntimeSpec=RUNTIME)),
     ),
@@ -74,7 +78,7 @@ TRAIN_JOB = of(
 """The fields that we write, as the published types of Kubeflow Trainer 2.2 have them."""
 
 
-@pytest.mark.parametrize("devices", [8, "all", (0, 2), 1])
+@pytest.mark.parametrize("devices", [8, "all", 1])
 def test_the_train_job_is_one_that_kubeflow_takes(devices: Any) -> None:
     job = yaml.safe_load(kubeflow(Launch(LAUNCH.config_path, 3, devices, "auto", "", LAUNCH.output_dir)))
 
@@ -82,13 +86,86 @@ def test_the_train_job_is_one_that_kubeflow_takes(devices: Any) -> None:
     assert job["metadata"]["name"] == "qwen3-first"
     assert job["spec"]["trainer"]["numNodes"] == 3
     amounts = job["spec"]["trainer"].get("resourcesPerNode", {}).get("limits")
-    assert (
-        amounts
-        == {8: {"nvidia.com/gpu": 8}, "all": None, (0, 2): {"nvidia.com/gpu": 3}, 1: {"nvidia.com/gpu": 1}}[devices]
-    )
+    assert amounts == {8: {"nvidia.com/gpu": 8}, "all": None, 1: {"nvidia.com/gpu": 1}}[devices]
     assert '--node "$PET_NODE_RANK"' in job["spec"]["trainer"]["args"][0]
+    assert mounted_at(job) == "/mnt/nas"
+
+
+def mounted_at(job: Any) -> str:
+    """Return the folder that the pods of a TrainJob mount."""
     mounts = job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"][0]
-    assert mounts["template"]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][0]["mountPath"] == "/mnt/nas"
+    return str(mounts["template"]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][0]["mountPath"])
+
+
+@pytest.mark.parametrize("write", [kubeflow, slurm, ray])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"devices": (2, 3)}, r"devices: \[2, 3\] names GPUs, and \w+ gives .* counted from 0\. .*devices: 2"),
+        ({"device": "cuda:1", "devices": 1}, r"device: cuda:1 names a GPU, .*Say device: cuda"),
+    ],
+)
+def test_gpus_are_asked_for_by_number_where_each_host_has_its_own(write: Any, changes: Any, said: str) -> None:
+    with pytest.raises(BadConfig, match=said):
+        write(replace(LAUNCH, **changes))
+
+
+@pytest.mark.parametrize(("write", "absent"), [(kubeflow, "nvidia"), (slurm, "--gpus"), (ray, "'GPU':")])
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_no_gpus_are_asked_for_where_none_compute(write: Any, absent: str, device: str) -> None:
+    assert absent not in write(replace(LAUNCH, device=device, devices="all"))
+
+
+def launch_of(data: str, *, config: str = "/mnt/nas/a/run.yaml", cache: str = "/var/cache/models") -> Launch:
+    given = {"model": "Qwen/Qwen3-0.6B", "data": [data, "/mnt/nas/a/more.jsonl#5"], "output_dir": "/mnt/nas/a/runs/1"}
+    return Launch.of(FineTuneConfig.from_dict(given), Path(config), cache=Path(cache))
+
+
+@pytest.mark.parametrize(
+    ("launch", "mount", "cache"),
+    [
+        (launch_of("/mnt/nas/a/x.jsonl"), "/mnt/nas/a", None),
+        (launch_of("/mnt/nas/data/x.jsonl#500"), "/mnt/nas", None),
+        (launch_of("hf:owner/name"), "/mnt/nas/a", None),
+        (launch_of("/mnt/nas/a/x.jsonl", cache="/mnt/nas/models"), "/mnt/nas", "/mnt/nas/models"),
+    ],
+    ids=["one folder", "data beside it", "data of a hub", "the cache beside it"],
+)
+def test_the_pods_mount_the_folder_of_all_that_they_need(launch: Launch, mount: str, cache: str | None) -> None:
+    text = kubeflow(launch)
+    job = yaml.safe_load(text)
+
+    Draft202012Validator(TRAIN_JOB).validate(job)
+    assert mounted_at(job) == mount
+    assert ("each pod downloads the model" in text) is (cache is None)
+    environ = {one["name"]: one["value"] for one in job["spec"]["trainer"].get("env", ())}
+    assert environ == ({} if cache is None else {"MODEL_CACHE_DIR": cache})
+    assert "&id" not in kubeflow(replace(launch, devices=8))
+
+
+@pytest.mark.parametrize(
+    ("launch", "said"),
+    [
+        (
+            launch_of("/home/ann/x.jsonl"),
+            r"data: x\.jsonl lies apart: .* in common but /\. Put the config, .* below one",
+        ),
+        (launch_of("/mnt/oss/x.jsonl#500"), r"data: x\.jsonl lies apart: .* in common but /mnt\."),
+        (
+            launch_of("/mnt/nas/a/x.jsonl", config="/home/ann/run.yaml"),
+            r"CONFIG\.yaml: run\.yaml lies apart: .* but /\.",
+        ),
+    ],
+)
+def test_what_no_volume_could_be_mounted_for_is_refused_by_name(launch: Launch, said: str) -> None:
+    with pytest.raises(BadConfig, match=said):
+        kubeflow(launch)
+
+
+def test_a_top_folder_is_mounted_where_it_is_that_of_the_volume() -> None:
+    assert mounted_at(yaml.safe_load(kubeflow(Launch("/mnt/c.yaml", 2, 8, "auto", "", "/mnt/run")))) == "/mnt"
+    apart = Launch("/workspace/configs/c.yaml", 2, 8, "auto", "", "/workspace/run")
+    assert mounted_at(yaml.safe_load(kubeflow(apart))) == "/workspace"
 
 
 @pytest.mark.parametrize("checker", [["bash", "-n"], ["shellcheck", "--severity=warning"]])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.jobs import tell_end
-from qwen3ft_jupyter.cli.output import show, stop_on_signals
+from qwen3ft_jupyter.cli.output import is_given, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput, JobError, Stopped
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.processes import start_thread
@@ -25,12 +25,49 @@ if TYPE_CHECKING:
 
 def launch(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> int:
     """Do what a line says of other hosts or launchers, and return the exit code. Raises BadInput, BadConfig."""
+    check_together(given)
     if given.print_command or given.print_for:
         show(printed(manager, config, given))
         return 0
     if given.join:
         return join(manager, config, given.join)
     return take_place(manager, config, place_of(given), at_once=given.at_once)
+
+
+_OPTIONS = {
+    "join": "--join",
+    "node": "--node",
+    "print_command": "--print-command",
+    "print_for": "--print",
+    "nodes": "--nodes",
+    "master": "--master",
+    "dry_run": "--dry-run",
+    "is_json": "--json",
+    "detach": "--detach",
+    "at_once": "--at-once",
+    "from_run": "--from-run",
+}
+_STARTS_NO_JOB = ("node", "master", "join", "dry_run", "is_json", "detach", "at_once")
+_MEANS_NOTHING_WITH = {
+    "print_command": _STARTS_NO_JOB,
+    "print_for": _STARTS_NO_JOB,
+    "join": ("nodes", "master", "dry_run", "is_json", "detach", "at_once", "from_run"),
+    "node": ("dry_run", "is_json", "detach"),
+}
+"""What would be dropped beside an option."""
+
+
+def check_together(given: Namespace) -> None:
+    """Make sure that every option of the line has a meaning beside the others. Raises BadInput, naming both."""
+    for name, others in _MEANS_NOTHING_WITH.items():
+        for other in others if is_given(given, name) else ():
+            if is_given(given, other):
+                raise BadInput(
+                    "{option} and {other} do not go together.",
+                    hint="Leave one of them out.",
+                    option=_OPTIONS[name],
+                    other=_OPTIONS[other],
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +147,7 @@ def printed(manager: ModelManager, config: Mapping[str, object], given: Namespac
 
     if not given.config:
         raise BadInput("CONFIG.yaml is missing: every host reads it.")
-    resolved = FineTuneConfig.from_dict({**config, **({"hosts": given.nodes} if given.nodes else {})})
+    resolved = FineTuneConfig.from_dict({**config, **({"hosts": given.nodes} if is_given(given, "nodes") else {})})
     if given.print_for or resolved.hosts > 1:
         output_dir_of(config)
     path = Path(os.path.abspath(given.config))  # noqa: PTH100 - a link stays what it is

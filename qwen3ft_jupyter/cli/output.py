@@ -19,6 +19,7 @@ from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.processes import stop_signals
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable, Iterator
     from types import FrameType
 
@@ -103,6 +104,12 @@ def in_words(error: Qwen3ftError) -> str:
 def stopped_words(error: Stopped) -> str:
     """Return that something was stopped, and how to go on."""
     return "\n".join(filter(None, (tr("stopped; what arrived is kept"), error_words(error, "cli")["hint"])))
+
+
+def is_given(given: Namespace, name: str) -> bool:
+    """Return whether a line has an option; 0 is given, too."""
+    value = getattr(given, name)
+    return value is not None and value is not False
 
 
 @contextlib.contextmanager

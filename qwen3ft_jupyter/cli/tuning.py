@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_rows
 from qwen3ft_jupyter.cli.jobs import detach, tell_end
-from qwen3ft_jupyter.cli.output import show, show_json
+from qwen3ft_jupyter.cli.output import is_given, show, show_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.report_views import comparison_table
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.manager import ModelManager
-
 
 _ELSEWHERE = ("join", "node", "nodes", "master", "print_command", "print_for")
 """What is given where other hosts or launchers have a part in it."""
@@ -38,7 +37,7 @@ def finetune_(given: Namespace) -> int:
 
     manager = open_manager(given)
     config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
-    if any(getattr(given, name) not in (None, False) for name in _ELSEWHERE):
+    if any(is_given(given, name) for name in _ELSEWHERE):
         from qwen3ft_jupyter.cli.launching import launch
 
         return launch(manager, config, given)

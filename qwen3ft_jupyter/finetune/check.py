@@ -16,6 +16,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.devices import pick_gpus
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
+from qwen3ft_jupyter.finetune.holding import check_not_held
 from qwen3ft_jupyter.finetune.output import check_output, unfinished_run
 from qwen3ft_jupyter.finetune.sources import absent_repo, find_sources, named_repo
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
@@ -103,6 +104,7 @@ def check_fine_tune(
 
 
 def _check_unfinished(config: FineTuneConfig) -> None:
+    check_not_held(Path(config.output_dir))
     check_output(config, run_id=unfinished_run(Path(config.output_dir)))
 
 

@@ -87,6 +87,7 @@ class _First:
         self._reception = Reception(config, start, stack)
         self._heard = Heard(self._reception.door, self._reception.greet)
         stack.callback(self._heard.close)
+        self._has_host_asked_to_stop = self._is_training = False
 
     def train(self) -> Outcome:
         """Train until the end; each time that processes die or a host is lost, all are started again."""
@@ -94,6 +95,13 @@ class _First:
         self._gather(None)
         restarts = 0
         while isinstance(outcome := self._try(restarts), Message):
+            self._read_news()
+            if self._is_to_stop():  # what was to be stopped is not started once more
+                raise Stopped(
+                    "{why} The fine-tune was to stop, so it is not started again.",
+                    hint="Resume goes on from the last complete checkpoint.",
+                    why=outcome,
+                )
             restarts += 1
             if restarts > MOST_RESTARTS:
                 raise JobFailed(
@@ -113,10 +121,13 @@ class _First:
 
     def _try(self, restarts: int) -> Outcome | Message:
         """Train; return why all have to be started again if that is so."""
+        self._is_training = True
         try:
             return self._train_once(restarts)
         except _Again as again:
             return again.why
+        finally:
+            self._is_training = False
 
     def tell_end(self, error: BaseException | None) -> None:
         """Tell all hosts that it is over, and how."""
@@ -152,7 +163,7 @@ class _First:
                 command=self._reception.join_command,
             )
         while (present := self._present()) < self._config.hosts:
-            if self._work.stop.is_set():
+            if self._is_to_stop():
                 raise Stopped("Stopped while it waited for hosts.", hint="Resume waits for them again.")
             if why is not None and time.monotonic() > until:
                 raise JobFailed(
@@ -165,41 +176,51 @@ class _First:
                 told = present
                 here = Message("{present} of {count} hosts", present=present, count=self._config.hosts)
                 self._work.progress(Progress("waiting", detail=here))
-            self._tell_of_strangers()
-            for host, news in self._next_news():
-                if "refused" in news:
-                    error = error_from_json(news["refused"])
-                    if host.index is not None:
-                        raise error  # whoever started it will not start it again
-                    self._work.reporter.notice(Message("{message} {hint}", message=error.message, hint=error.hint))
+            self._read_news(LOOK_S)
 
     def _present(self) -> int:
         return 1 + len(self._reception.hosts())
 
-    def _tell_of_strangers(self) -> None:
-        with contextlib.suppress(queue.Empty):
+    def _is_to_stop(self) -> bool:
+        """Return whether the run is to stop, be it here or because a host asked for it at any time."""
+        return self._work.stop.is_set() or self._has_host_asked_to_stop
+
+    def _read_news(self, wait_s: float = 0) -> None:
+        """Take note of what hosts have said, and of strangers; waits for the first word so long.
+
+        Raises JobFailed if a host that a launcher has started cannot take part.
+        """
+        for host, news in self._next_news(wait_s):
+            if "stop" in news and not self._has_host_asked_to_stop:
+                self._has_host_asked_to_stop = True
+                self._work.notice("The host {host} asks to stop.", host=host.facts.name)
+            elif "refused" in news:
+                error = error_from_json(news["refused"])
+                if host.index is not None and not self._is_training:
+                    raise error  # whoever started it will not start it again
+                self._work.reporter.notice(Message("{message} {hint}", message=error.message, hint=error.hint))
+        for address in self._reception.new_strangers():
             self._work.notice(
                 "{address} tried to join without the key: does it see output_dir, and is it the same user?",
-                address=self._reception.strangers.get_nowait(),
+                address=address,
             )
 
-    def _next_news(self) -> Iterator[tuple[Host, dict[str, Any]]]:
+    def _next_news(self, wait_s: float) -> Iterator[tuple[Host, dict[str, Any]]]:
         with contextlib.suppress(queue.Empty):
-            yield self._reception.news.get(timeout=LOOK_S)
+            yield self._reception.news.get(timeout=wait_s) if wait_s else self._reception.news.get_nowait()
             while True:
                 yield self._reception.news.get_nowait()
 
     def _train_once(self, restarts: int) -> Outcome:
         """Start the processes of all hosts and hear them to the end. Raises _Again, and what they tell."""
-        hosts, news = self._reception.hosts(), self._reception.news
+        hosts = self._reception.hosts()
         groups = [(self._reception.facts.name, len(self._devices))]
         groups += [(host.facts.name, len(host.devices)) for host in hosts]
         names = list(_names_of(groups))
         devices = [*self._devices, *(device for host in hosts for device in host.devices)]
         fleet = Fleet(self._work, devices, names)
         self._heard.begin_again(restarts)
-        while not news.empty():
-            news.get()
+        self._read_news()
         if restarts == 0:
             self._work.notice(
                 "{count} processes on {hosts} hosts train together. A step has the same {samples} samples as with one.",
@@ -241,9 +262,8 @@ class _First:
     ) -> Outcome:
         """Pass on what is told until the first process tells its outcome."""
         lateness = Lateness(len(names), names)
-        is_stopping = False
         while True:
-            if self._work.stop.is_set() or is_stopping:
+            if self._is_to_stop():
                 self._heard.ask_to_stop()
             for rank, message in self._heard.messages():
                 if "error" in message:
@@ -257,8 +277,9 @@ class _First:
                 pass_on(message, self._work)
             for notice in lateness.news(time.monotonic()):
                 self._work.reporter.notice(notice)
+            self._read_news()
             try:
-                is_stopping |= self._look_at(process, hosts, names)
+                self._look_at(process, hosts, names)
             finally:  # also of those whose end has just been seen
                 fleet.show(lateness, time.monotonic(), self._gone(hosts))
 
@@ -272,15 +293,8 @@ class _First:
             before += len(host.devices)
         return gone
 
-    def _look_at(self, process: subprocess.Popen[bytes], hosts: Sequence[Host], names: Sequence[str]) -> bool:
-        """Return whether a host asks to stop. Raises _Again if one is lost, or processes have ended too early."""
-        is_stopping = False
-        with contextlib.suppress(queue.Empty):
-            while True:
-                host, news = self._reception.news.get_nowait()
-                if "stop" in news and host in hosts:
-                    self._work.notice("The host {host} asks to stop.", host=host.facts.name)
-                    is_stopping = True
+    def _look_at(self, process: subprocess.Popen[bytes], hosts: Sequence[Host], names: Sequence[str]) -> None:
+        """Raise _Again if a host is lost, or processes have ended too early."""
         for host in hosts:
             if host.is_lost:
                 raise _Again(Message("The host {host} is gone.", host=host.facts.name))
@@ -290,7 +304,6 @@ class _First:
                 raise _Again(Message("Process {rank} of {count} died.", rank=gone, count=len(names)))
             ended = [host.facts.name for host in hosts if host.ended] or [self._reception.facts.name]
             raise _Again(Message("The processes of {host} ended before they had begun.", host=", ".join(ended)))
-        return is_stopping
 
     def _wait_until_ended(self, hosts: Sequence[Host]) -> None:
         """Wait for the processes of other hosts; one that does not answer counts as lost."""
@@ -360,11 +373,17 @@ def start_ranks(
     key: bytes,
     place: Sequence[str],
     own_host: str,
+    has_terminal: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start this host's processes, which tell of themselves at `address`."""
+    """Start this host's processes, which tell of themselves at `address`.
+
+    Where we have a terminal, they get a session of their own: its Ctrl-C would end them, and is to end them with a
+    checkpoint. A job's processes stay in its group, and are killed with that.
+    """
     file = folder / "ranks.json"
     file.write_text(json.dumps({**task, "devices": list(devices), "address": address}), encoding="utf-8")
     environ = rank_environ(key)
     if interface := interface_of(own_host):
         environ.setdefault("GLOO_SOCKET_IFNAME", interface)  # gloo takes that of the host's name, often a loopback
-    return subprocess.Popen(command(sys.executable, len(devices), file, place), env=environ)
+    words = command(sys.executable, len(devices), file, place)
+    return subprocess.Popen(words, env=environ, start_new_session=has_terminal)

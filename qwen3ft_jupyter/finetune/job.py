@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.finetune.devices import devices_here
-from qwen3ft_jupyter.finetune.output import unfinished_run
+from qwen3ft_jupyter.finetune.holding import holding
+from qwen3ft_jupyter.finetune.output import replaced_fields, unfinished_run
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import lead
 from qwen3ft_jupyter.finetune.wire import leave_places
@@ -60,20 +61,27 @@ def run(
         gpus: Those that the job was given; none for one that takes no turns.
         goes_on: Whether an unfinished run in the output folder is gone on with, whichever job began it.
 
-    Returns what `train` returns, and raises what it raises.
+    Returns what `train` returns, and raises what it raises; also BadConfig if another job is writing to the folder.
     """
     leave_places()
-    resume, run_id = context.attempt > 1, context.folder.name
-    if goes_on and (begun := unfinished_run(Path(config.output_dir))):
-        resume, run_id = True, begun
-    start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
-    devices = devices_here(config.device, config.devices, gpus)
-    if config.hosts > 1:
-        from qwen3ft_jupyter.finetune.hosts import train_on_hosts
+    with holding(Path(config.output_dir), context.folder.name, context.work):
+        resume, run_id = context.attempt > 1, context.folder.name
+        if goes_on and (begun := unfinished_run(Path(config.output_dir))):
+            if changed := replaced_fields(config):
+                context.work.notice(
+                    "output_dir holds an unfinished fine-tune with another {names}. overwrite is true: it begins anew.",
+                    names=", ".join(changed),
+                )
+            else:
+                resume, run_id = True, begun
+        start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
+        devices = devices_here(config.device, config.devices, gpus)
+        if config.hosts > 1:
+            from qwen3ft_jupyter.finetune.hosts import train_on_hosts
 
-        return train_on_hosts(config, start, devices, context.work)
-    if len(devices) > 1:
-        from qwen3ft_jupyter.finetune.launch import train_together
+            return train_on_hosts(config, start, devices, context.work)
+        if len(devices) > 1:
+            from qwen3ft_jupyter.finetune.launch import train_together
 
-        return train_together(config, start, devices, context.work)
-    return lead(config.model_copy(update={"device": devices[0]}), start, context.work)
+            return train_together(config, start, devices, context.work)
+        return lead(config.model_copy(update={"device": devices[0]}), start, context.work)

@@ -16,9 +16,9 @@ from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, Stopped, error_from_
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.devices import devices_here
 from qwen3ft_jupyter.finetune.hosts import end_ranks, place_of, start_ranks
-from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
+from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests, model_digests, other_model
 from qwen3ft_jupyter.finetune.wire import HOSTS_FOLDER, Line, connect, read_key, write_address
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import Progress
 
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 BEAT_S = 2.0
 _NO_KEY = b"none"
-RETRY_S = 1.0
+RETRY_S, MOST_RETRY_S = 1.0, 15.0
+"""Between two tries to get in. Who is not let in waits twice as long each time: the first host hears each try."""
 JOIN_S, START_S = 60.0, 3600.0
 """How long the first host may take to listen: where a person has seen it do so; where all are started at once."""
 
@@ -67,8 +68,13 @@ def join(output_dir: Path, address: tuple[str, int], models: Models, work: Work,
 def _enter(output_dir: Path, address: tuple[str, int], work: Work, *, wait_s: float) -> tuple[Line, bytes]:
     """Return the line to the first host once it lets us in, and the key. Raises JobFailed, Stopped."""
     until, told, place = time.monotonic() + wait_s, "", write_address(address)
+    pause_s = RETRY_S
     while True:
-        found = _try_door(output_dir, address)
+        found: tuple[Line, bytes] | Message
+        try:
+            found = _try_door(output_dir, address)
+        except (OSError, EOFError):
+            found, pause_s = Message("The first host, {address}, does not answer.", address=place), RETRY_S
         if not isinstance(found, Message):
             return found
         if work.stop.is_set():
@@ -84,11 +90,15 @@ def _enter(output_dir: Path, address: tuple[str, int], work: Work, *, wait_s: fl
             told = str(found)
             work.notice("{why} Waiting for it.", why=found)
             work.progress(Progress("waiting", detail=place))
-        work.stop.wait(RETRY_S)
+        work.stop.wait(pause_s)
+        pause_s = min(2 * pause_s, MOST_RETRY_S)
 
 
 def _try_door(output_dir: Path, address: tuple[str, int]) -> tuple[Line, bytes] | Message:
-    """Return the line and the key, or why there is none. Who has no key knocks all the same: the first host says so."""
+    """Return the line and the key, or why we are not let in. Raises OSError, EOFError: nobody answers.
+
+    Who has no key knocks all the same: the first host says so.
+    """
     place = write_address(address)
     try:
         key = read_key(output_dir / HOSTS_FOLDER)
@@ -100,8 +110,6 @@ def _try_door(output_dir: Path, address: tuple[str, int]) -> tuple[Line, bytes] 
         if key is None:
             return Message("{address} answers, but there is no key in output_dir: is that the same?", address=place)
         return Message("{address} has another key than output_dir: that is another fine-tune.", address=place)
-    except (OSError, EOFError):
-        return Message("The first host, {address}, does not answer.", address=place)
 
 
 @dataclass
@@ -171,9 +179,22 @@ class _Joined:
         name, commit = str(model["name"]), model["commit"]
         try:
             found = self.models.find(name, commit, Path(str(model["folder"])))
-            if found is None:
+            others = self._other_files(found, model) if found is not None else []
+            if others:
+                self.work.notice(
+                    "The {model} that is here is not that of the first host: {names}. Taking it from there.",
+                    model=name,
+                    names=Names(others),
+                )
+            if found is None or others:
                 self.line.tell(lacks=True)
                 found = self.models.fetch(name, commit, self._hear().get("mirror"))
+                if others := self._other_files(found, model):
+                    raise JobFailed(
+                        "{model} is not the first host's in {names}: delete it here, or download the same to both",
+                        model=name,
+                        names=Names(others),
+                    )
         except Qwen3ftError as error:
             self.line.tell(error=error.to_json())
             return
@@ -186,6 +207,16 @@ class _Joined:
         )
         self.work.progress(Progress("waiting", detail=write_address(self.address)))
 
+    def _other_files(self, folder: Path, model: Mapping[str, Any]) -> list[str]:
+        """Return in which files the model in a folder is not the first host's, where no commit says which that is."""
+        if not (wanted := dict(model.get("digests") or {})):
+            return []
+
+        def tell(done: int, total: int) -> None:
+            self.work.progress(Progress("checking", done, total, "bytes"))
+
+        return other_model(wanted, model_digests(folder, tell))
+
     def _start(self, told: Mapping[str, Any], folder: Path) -> None:
         self._end()
         self.has_started = True
@@ -194,7 +225,14 @@ class _Joined:
         task["start"] = {**task["start"], "model_folder": str(self.model_folder)}
         place = place_of(told["hosts"], told["node"], (self.address[0], told["port"]))
         self.process = start_ranks(
-            folder, task, self.devices, self.address, key=self.key, place=place, own_host=self.line.own_host
+            folder,
+            task,
+            self.devices,
+            self.address,
+            key=self.key,
+            place=place,
+            own_host=self.line.own_host,
+            has_terminal=True,
         )
         start_thread(threading.Thread(target=self._tell_end, args=(self.process,), daemon=True))
         self.work.progress(Progress("training"))

@@ -75,6 +75,12 @@ def unfinished_run(folder: Path) -> str | None:
     return str(record.run_id) if record.run_id else None
 
 
+def replaced_fields(config: FineTuneConfig) -> list[str]:
+    """Return in which fields the unfinished run in the output folder differs, if it is to be replaced for that."""
+    record = results.read_record(Path(config.output_dir)) if config.overwrite else None
+    return _changed_fields(record.config, config.to_dict()) if record else []
+
+
 def _check_free(config: FineTuneConfig, folder: Path, run_id: str | None) -> None:
     """Raise BadConfig if something is in the way, OSError if nobody can tell."""
     present = _present(folder)
@@ -218,14 +224,18 @@ def _is_run_of(folder: Path, run_id: str | None) -> bool:
     return record is not None and record.run_id == run_id
 
 
+def _changed_fields(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Return in which fields that decide what is computed a config differs from that of the run to resume."""
+    compared = set(now) - MAY_DIFFER_ON_RESUME
+    added = {name for name in compared - set(before) if not now[name]}  # a run of an older version
+    return sorted(name for name in compared - added if before.get(name) != now[name])
+
+
 def _check_same_run(before: results.Record, now: results.Record) -> None:
     """Make sure that what is resumed is what was begun."""
     if before.data_sha256 != now.data_sha256:
         raise BadData("The data has changed since this fine-tune began.", hint="Start a new one, or restore the files.")
-    compared = set(now.config) - MAY_DIFFER_ON_RESUME
-    added = {name for name in compared - set(before.config) if not now.config[name]}  # a run of an older version
-    changed = sorted(name for name in compared - added if before.config.get(name) != now.config[name])
-    if changed:
+    if changed := _changed_fields(before.config, now.config):
         raise BadConfig(
             "The fine-tune to resume was begun with another {names}.", hint="Start a new one.", names=", ".join(changed)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import secrets
 import socket
@@ -16,16 +17,18 @@ from qwen3ft_jupyter.disk import write_atomic
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobFailed
 from qwen3ft_jupyter.finetune.sources import find_sources
 from qwen3ft_jupyter.messages import Message, Texts
-from qwen3ft_jupyter.paths import reason_of
+from qwen3ft_jupyter.paths import names_in, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 SEEN_S = 15.0
 """A file that one host writes may take so long to be seen by another: mounts keep lists of names for a while."""
 _LOOK_S = 0.25
 _COMPUTE = ("qwen3ft-jupyter", "torch", "transformers", "peft")
 """Packages of which all hosts have to have the same version: they compute one step together."""
+_OF_MODELS = {".safetensors", ".bin", ".json", ".txt", ".model", ".jinja"}
+"""How files end that decide what a model computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,30 @@ def _digest(path: Path) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
+
+
+def model_digests(folder: Path, on_file: Callable[[int, int], None] = lambda _done, _total: None) -> dict[str, str]:
+    """Return the digest of each file that makes a model what it is, by its name; `on_file` is told of bytes read.
+
+    Weights, configs, tokenizer and chat template lie side by side; nothing else in the folder is read.
+    """
+    names = [name for name in names_in(folder) if Path(name).suffix in _OF_MODELS]
+    files = [folder / name for name in names if os.path.isfile(folder / name)]  # noqa: PTH113
+    sizes = [os.path.getsize(path) for path in files]  # noqa: PTH202
+    digests: dict[str, str] = {}
+    for index, path in enumerate(files):
+        on_file(sum(sizes[:index]), sum(sizes))
+        digests[path.name] = _digest(path)
+    return digests
+
+
+def other_model(first: Mapping[str, str], host: Mapping[str, str]) -> list[str]:
+    """Return the names of the files in which a host's model is not that of the first.
+
+    >>> other_model({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "9", "d": "4"})
+    ['b', 'c', 'd']
+    """
+    return sorted(name for name in {*first, *host} if first.get(name) != host.get(name))
 
 
 def other_data(first: Mapping[str, str], host: Mapping[str, str]) -> list[Message]:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import make_folders, write_json
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, error_from_json
-from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests, other_data, other_versions, refusal
+from qwen3ft_jupyter.finetune.probe import (
+    HostFacts,
+    Probe,
+    data_digests,
+    model_digests,
+    other_data,
+    other_versions,
+    refusal,
+)
 from qwen3ft_jupyter.finetune.rules import split_address
 from qwen3ft_jupyter.finetune.wire import (
     CONFIG_NAME,
@@ -27,6 +35,7 @@ from qwen3ft_jupyter.finetune.wire import (
     write_address,
 )
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.mirror.addresses import is_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +43,9 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.start import Start
+
+MOST_STRANGERS = 32
+"""Addresses that are told of in one run; a scan of ports is not to fill the job's log."""
 
 
 @dataclass(eq=False)
@@ -63,10 +75,12 @@ class Reception:
         self._hosts: list[Host] = []
         self._lock = threading.Lock()
         self._mirror: dict[str, str] | None = None
+        self._of_model: dict[str, str] | None = None
+        self._digesting = threading.Lock()
         self.news: queue.Queue[tuple[Host, dict[str, Any]]] = queue.Queue()
         """What hosts say, once they are ready; and who was refused."""
-        self.strangers: queue.Queue[str] = queue.Queue()
-        """Addresses from which somebody came without the key."""
+        self._strangers: dict[str, bool] = {}
+        """Addresses from which somebody came without the key, and whether that has been told."""
         self.folder = Path(config.output_dir) / HOSTS_FOLDER
         stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         make_folders(self.folder)
@@ -74,7 +88,7 @@ class Reception:
         self.key = make_key(self.folder)
         wanted = split_address(config.hosts_address or "")
         try:
-            self.door = Door(wanted, self.key, self.strangers.put)
+            self.door = Door(wanted, self.key, self._meet_stranger)
         except OSError as error:
             raise JobFailed(
                 "hosts_address: nothing can listen on {address}: {reason}.",
@@ -82,7 +96,8 @@ class Reception:
                 address=write_address(wanted),
                 reason=error.strerror or str(error),
             ) from error
-        self.address = (wanted[0] or own_address(), self.door.port)
+        self.address = (own_address() if is_everywhere(wanted[0]) else wanted[0], self.door.port)
+        """Where others find it; what was asked for may name no host."""
 
     @property
     def join_command(self) -> str:
@@ -94,6 +109,18 @@ class Reception:
     def keeps_rights(self) -> bool:
         """Return whether nobody else can read the key: some mounts keep no rights."""
         return not (self.folder / KEY_NAME).stat().st_mode & 0o077
+
+    def _meet_stranger(self, address: str) -> None:
+        with self._lock:
+            if len(self._strangers) < MOST_STRANGERS:
+                self._strangers.setdefault(address, False)
+
+    def new_strangers(self) -> list[str]:
+        """Return from where somebody came without the key; each address once, however often that is tried."""
+        with self._lock:
+            new = [address for address, is_told in self._strangers.items() if not is_told]
+            self._strangers.update(dict.fromkeys(new, True))
+        return new
 
     def hosts(self) -> list[Host]:
         """Return those that are ready, in their order."""
@@ -145,7 +172,7 @@ class Reception:
         host.devices = [str(name) for name in answer["devices"]]
         self._take(host)
         model = {"name": self._config.model, "commit": self._start.base_commit, "folder": str(self._start.model_folder)}
-        host.line.tell(model=model)
+        host.line.tell(model={**model, "digests": {} if self._start.base_commit else self._model_digests()})
         while "ready" not in (said := host.line.hear()):
             if "error" in said:
                 raise refusal(host.facts.name, [Message("{error}", error=error_from_json(said["error"]).message)])
@@ -168,6 +195,13 @@ class Reception:
                     count=self._config.hosts,
                 )
             self._hosts = [*here, host]
+
+    def _model_digests(self) -> dict[str, str]:
+        """Return what the first host's model consists of: without a commit nothing else says which one it is."""
+        with self._digesting:
+            if self._of_model is None:
+                self._of_model = model_digests(self._start.model_folder)
+            return self._of_model
 
     def _serve(self, host: Host) -> dict[str, str] | None:
         """Return how another host fetches the model from this one; None where no record vouches for it."""

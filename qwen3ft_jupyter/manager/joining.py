@@ -35,15 +35,19 @@ class HostModels:
         return found.folder if found is not None and is_same else None
 
     def fetch(self, name: str, commit: str | None, mirror: Mapping[str, str] | None) -> Path:
-        """Bring the model here from a hub and from the first host at once; from that alone where no hub can be had."""
+        """Bring the model here from a hub and from the first host at once; from that alone where no hub can be had.
+
+        Without a commit nobody knows whether a hub has the same: then from the first host alone, if that can serve it.
+        """
         wanted: Wanted = {"revision": commit} if commit else {}
         served = _settings_of(mirror) if mirror else {}
-        try:
-            manager = self._with(**{name: served[name] for name in ("mirrors", "mirror_tokens") if name in served})
-            return manager.ensure(name, reporter=self._work.reporter, stop=self._work.stop, **wanted).model.folder
-        except (HubError, TransferError, NotCached):
-            if not served:
-                raise
+        if commit or not served:
+            try:
+                manager = self._with(**{name: served[name] for name in ("mirrors", "mirror_tokens") if name in served})
+                return manager.ensure(name, reporter=self._work.reporter, stop=self._work.stop, **wanted).model.folder
+            except (HubError, TransferError, NotCached):
+                if not served:
+                    raise
         manager = self._with(**served, offline=False)
         return manager.ensure(name, reporter=self._work.reporter, stop=self._work.stop, **wanted).model.folder
 

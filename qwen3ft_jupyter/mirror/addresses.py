@@ -21,6 +21,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_everywhere(host: str) -> bool:
+    """Say whether to listen on `host` is to listen on all addresses: under none of these others find it.
+
+    >>> is_everywhere(""), is_everywhere("0.0.0.0"), is_everywhere("::"), is_everywhere("10.0.0.1"), is_everywhere("a")
+    (True, True, True, False, False)
+    """
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def reachable(url: str) -> str:
     """Return an address under which other machines probably reach what listens on all of this one's.
 

@@ -58,7 +58,11 @@ class OtherHosts(Ear):
         environ |= {"QWEN3FT_STATE_DIR": str(own / "state"), "MODEL_CACHE_DIR": str(own / "cache")}
         words = [sys.executable, "-m", "qwen3ft_jupyter", *shlex.split(line)[1:]]
         with (own / "said").open("w") as said:
-            self.started.append(psutil.Popen(words, env=environ, stdout=said, stderr=said, cwd=own))
+            # as in a terminal: a group of its own, in which Ctrl-C is heeded even if it is not where the tests run
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
+            started = psutil.Popen(words, env=environ, stdout=said, stderr=said, cwd=own, start_new_session=True)
+            signal.signal(signal.SIGINT, before)
+            self.started.append(started)
 
     def said(self, number: int = 0) -> str:
         return (self.folder / f"host-{number}" / "said").read_text()
@@ -138,13 +142,13 @@ def test_a_lost_host_joins_again_and_stops_the_run_which_goes_on_with_one(
             for process in ear.tree():
                 process.send_signal(signal.SIGKILL)
         elif step == 8:
-            ear.started[-1].send_signal(signal.SIGTERM)
+            os.killpg(ear.started[-1].pid, signal.SIGINT)  # Ctrl-C reaches all processes of the group
 
     ear = OtherHosts(tmp_path, disturb)
     with ended(ear):
         with pytest.raises(Stopped):
             on_hosts(fields, tiny, Work(ear))
-        assert ear.started[1].wait(60) == 128 + signal.SIGTERM
+        assert ear.started[1].wait(60) == 128 + signal.SIGINT
     stopped_at = len(values(fields))
     alone(fields, tiny, resume=True)
 

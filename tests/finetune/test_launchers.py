@@ -229,6 +229,11 @@ def test_lines_to_start_it_by_hand_say_what_torchrun_is_told() -> None:
     [
         ("--node 2 --nodes 2 --master a:1", "--node: 2 is no place among 2 hosts."),
         ("--node 0 --master a:1", "--node, --nodes and --master go together."),
+        ("--node 0", "--node, --nodes and --master go together."),
+        ("--join a:1 --dry-run", "--join and --dry-run do not go together."),
+        ("--join a:1 --nodes 2", "--join and --nodes do not go together."),
+        ("--node 0 --nodes 2 --master a:1 --detach", "--node and --detach do not go together."),
+        ("--print slurm --json", "--print and --json do not go together."),
         ("--join nowhere", "--join: nowhere is no address."),
         ("--print slurm", "output_dir: hosts find each other in it, so it has to be given."),
     ],

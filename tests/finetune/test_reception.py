@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
+import threading
+import time
 from dataclasses import replace
 from multiprocessing import AuthenticationError
 from pathlib import Path
@@ -12,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.joining import join
 from qwen3ft_jupyter.finetune.launch import Heard
 from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
 from qwen3ft_jupyter.finetune.reception import Reception
 from qwen3ft_jupyter.finetune.start import Start
-from qwen3ft_jupyter.finetune.wire import Line, connect, read_key
+from qwen3ft_jupyter.finetune.wire import Line, connect, free_port, own_address, read_key
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="several hosts are on Linux")
 
@@ -39,6 +45,12 @@ def come(reception: Reception, facts: HostFacts | None = None) -> Line:
     line = Line(connect(reception.address, reception.key))
     line.tell(host={"facts": (facts or HostFacts.here()).to_dict(), "index": None})
     return line
+
+
+def until(look: Callable[[], list[str]]) -> list[str]:
+    while not (seen := look()):
+        time.sleep(0.05)
+    return seen
 
 
 def said(told: dict[str, Any]) -> str:
@@ -88,6 +100,54 @@ def test_a_host_that_cannot_is_told_why_and_named(
     assert not reception.hosts()
 
 
+class OneModel:
+    """A host that has a model of that name, and can get that of the first."""
+
+    def __init__(self, here: Path, fetched: Path) -> None:
+        self.here, self.fetched = here, fetched
+
+    def find(self, _name: str, _commit: str | None, _folder: Path) -> Path | None:
+        return self.here
+
+    def fetch(self, _name: str, _commit: str | None, _mirror: Mapping[str, str] | None) -> Path:
+        return self.fetched
+
+
+@pytest.mark.parametrize("can_fetch", [True, False])
+def test_without_a_commit_other_weights_of_the_same_name_are_not_trained(
+    reception: Reception, tiny: Path, tmp_path: Path, *, can_fetch: bool
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny, other)
+    weights = other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x55")
+    output_dir = reception.folder.parent.parent
+    work = Work()
+    models = OneModel(other, tiny if can_fetch else other)
+    thread = threading.Thread(
+        target=lambda: refused.extend(refusals(output_dir, reception.address, models, work)), daemon=True
+    )
+    refused: list[str] = []
+    thread.start()
+
+    if can_fetch:
+        assert until(lambda: [host.facts.name for host in reception.hosts()])
+        work.stop.set()
+        thread.join(60)
+        assert refused == ["Stopped before the fine-tune had begun."]
+    else:
+        thread.join(60)
+        assert "is not the first host's in model.safetensors" in refused[0]
+
+
+def refusals(output_dir: Path, address: tuple[str, int], models: OneModel, work: Work) -> list[str]:
+    try:
+        join(output_dir, address, models, work)
+    except Qwen3ftError as error:
+        return [str(error)]
+    return []
+
+
 def test_another_file_of_data_is_named(reception: Reception, fields: dict[str, Any]) -> None:
     told = answer(come(reception), fields, digests={fields["data"]: "another"})
 
@@ -108,9 +168,25 @@ def test_nobody_comes_in_without_the_key_and_nobody_blocks_the_door(reception: R
     line = come(reception)
 
     assert "probe" in line.hear()
-    assert reception.strangers.get(timeout=30) == "127.0.0.1"
+    with contextlib.suppress(AuthenticationError):
+        connect(reception.address, b"another key")
+    assert until(reception.new_strangers) == ["127.0.0.1"]
+    assert not reception.new_strangers()
     for one in silent:
         one.close()
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "[::]"])  # noqa: S104 - nobody comes
+def test_who_listens_everywhere_tells_others_an_address_that_is_its_own(
+    everywhere: str, fields: dict[str, Any], tiny: Path
+) -> None:
+    config = FineTuneConfig.from_dict({**fields, "hosts": 2, "hosts_address": f"{everywhere}:{free_port()}"})
+    with contextlib.ExitStack() as stack:
+        found = Reception(config, Start(tiny), stack)
+        stack.callback(found.door.close)
+
+    assert found.address[0] == own_address()
+    assert everywhere not in found.join_command
 
 
 def test_the_key_is_for_one_user_and_goes_with_the_run(reception: Reception) -> None:

@@ -37,14 +37,13 @@ const test = labTest.extend<{ complaints: string[] }>({
 test.describe.configure({ timeout: 400_000 });
 test.use({ labOf: 'notebook7', appPath: '', viewport: { width: 1280, height: 1000 } });
 
-/** Choose a command by its name, as people do; a page that has just come up knows no keys yet. */
+/** Choose a command by its name, as people do; a page that has just come up knows no keys yet, and may take the focus. */
 async function choose(page: IJupyterLabPageFixture, name: string): Promise<void> {
   const palette = page.locator('#modal-command-palette');
   await expect(async () => {
     await page.keyboard.press('Control+Shift+C');
-    await expect(palette).toBeVisible({ timeout: 2000 });
+    await palette.locator('input').fill(name, { timeout: 2000 });
   }).toPass(SLOW);
-  await palette.locator('input').fill(name);
   await palette.locator('.lm-CommandPalette-item', { hasText: name }).first().click();
 }
 

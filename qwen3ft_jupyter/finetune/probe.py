@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SEEN_S = 15.0
 """A file that one host writes may take so long to be seen by another: mounts keep lists of names for a while."""
+PROBE_FILES = "probe-*"
+"""What is written for it; a host that dies meanwhile leaves some."""
 _LOOK_S = 0.25
 _COMPUTE = ("qwen3ft-jupyter", "torch", "transformers", "peft")
 """Packages of which all hosts have to have the same version: they compute one step together."""

@@ -6,7 +6,6 @@ import contextlib
 import queue
 import secrets
 import shlex
-import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.disk import make_folders, write_json
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, error_from_json
 from qwen3ft_jupyter.finetune.probe import (
+    PROBE_FILES,
     HostFacts,
     Probe,
     data_digests,
@@ -36,6 +36,7 @@ from qwen3ft_jupyter.finetune.wire import (
 )
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.mirror.addresses import is_everywhere
+from qwen3ft_jupyter.paths import matching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ class Reception:
         self._strangers: dict[str, bool] = {}
         """Addresses from which somebody came without the key, and whether that has been told."""
         self.folder = Path(config.output_dir) / HOSTS_FOLDER
-        stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        stack.callback(_clear, self.folder)
         make_folders(self.folder)
         write_json(self.folder / CONFIG_NAME, config.to_dict())
         self.key = make_key(self.folder)
@@ -217,3 +218,11 @@ class Reception:
                     return None
                 self._mirror = {"url": mirror.url, "token": token}
             return self._mirror
+
+
+def _clear(folder: Path) -> None:
+    """Delete what this host and the others have written there, and the folder if nothing else lies in it."""
+    with contextlib.suppress(OSError):
+        for path in (folder / KEY_NAME, folder / CONFIG_NAME, *matching(folder, PROBE_FILES)):
+            path.unlink(missing_ok=True)
+        folder.rmdir()

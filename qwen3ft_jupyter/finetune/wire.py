@@ -263,16 +263,8 @@ class Line:
     @property
     def own_host(self) -> str:
         """Return the address of this end."""
-        return self._end("getsockname")
-
-    @property
-    def other_host(self) -> str:
-        """Return the address of the other end."""
-        return self._end("getpeername")
-
-    def _end(self, which: str) -> str:
         with socket.socket(fileno=os.dup(self._connection.fileno())) as plug:
-            return str(getattr(plug, which)()[0]).removeprefix("::ffff:")
+            return str(plug.getsockname()[0]).removeprefix("::ffff:")
 
     def close(self) -> None:
         """Hang up, also under whoever hears."""

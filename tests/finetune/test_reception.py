@@ -193,3 +193,19 @@ def test_the_key_is_for_one_user_and_goes_with_the_run(reception: Reception) -> 
     assert reception.keeps_rights
     assert read_key(reception.folder) == reception.key
     assert reception.key.hex() not in reception.join_command
+
+
+def test_what_somebody_put_beside_the_key_stays(fields: dict[str, Any], tiny: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        folder = Reception(FineTuneConfig.from_dict({**fields, "hosts": 2}), Start(tiny), stack).folder
+        (folder / "notes.txt").write_text("mine", "utf-8")
+        (folder / "probe-ab-first").write_text("", "utf-8")
+
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_nothing_is_left_of_the_key(fields: dict[str, Any], tiny: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        folder = Reception(FineTuneConfig.from_dict({**fields, "hosts": 2}), Start(tiny), stack).folder
+
+    assert not folder.exists()

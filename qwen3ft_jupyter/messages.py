@@ -13,7 +13,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -354,7 +354,7 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
     if isinstance(value, Message):
         return render(value, language, grammar)
     if isinstance(value, Texts):
-        return value.separator.join(render(part, language, grammar) for part in value.parts)
+        return _join([render(part, language, grammar) for part in value.parts], value.separator)
     if isinstance(value, Command):
         return render(grammar(value), language, grammar)
     if isinstance(value, str) and language != "en":
@@ -362,6 +362,22 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
 
         return translate(value, language) if value in REASONS else value
     return value if isinstance(value, (str, int, float)) else "" if value is None else conceal(str(value))
+
+
+_FULL_WIDTH: Final = ("。", "！", "？", "；", "：", "，", "、")
+"""Punctuation of Chinese, which has its space within it."""
+
+
+def _join(parts: Sequence[str], separator: str) -> str:
+    """Return texts in a row.
+
+    >>> _join(["第一句。", "第二句。"], " "), _join(["One.", "Two."], " ")
+    ('第一句。第二句。', 'One. Two.')
+    """
+    if separator != " ":
+        return separator.join(parts)
+    said = [part for part in parts if part]
+    return "".join(part if part.endswith(_FULL_WIDTH) else f"{part} " for part in said).rstrip(" ")
 
 
 @functools.cache

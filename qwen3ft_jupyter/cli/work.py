@@ -17,7 +17,7 @@ from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
 from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.jobs.here import is_waiting_here, leave_word, run_here
-from qwen3ft_jupyter.messages import Command, Message, size, tr
+from qwen3ft_jupyter.messages import Command, Message, Texts, size, tr
 from qwen3ft_jupyter.work import Controls, Work
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _do(
             job = start()
     except JobError as error:  # no room or right to write it down, which is no reason not to do it
         said = error_words(error, "cli")
-        say(tr("No job is kept of this. {why}", why=f"{said['message']} {said['hint']}"))
+        say(tr("No job is kept of this. {why}", why=Texts([said["message"], said["hint"]], " ")))
         return _do_without_job(do, max_speed)
     if is_waiting_here(job):
         with ProgressLine() as line, stop_on_signals(lambda: _leave(job)) as stop, _telling_how_to_go_on(job):

@@ -55,7 +55,9 @@ def _done(job: JobSnapshot) -> str:
     progress = job.status.progress
     if not progress or not progress.total or job.status.ended:
         return ""
-    return f"{min(100, 100 * progress.done // progress.total)}%"
+    if progress.done >= progress.total:
+        return ""  # of one phase of several
+    return f"{100 * progress.done // progress.total}%"
 
 
 def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[str, str]]:

@@ -58,6 +58,14 @@ _Sources = Annotated[str, MinLen(1)] | _Source | Annotated[list[Annotated[str, M
 OBJECTIVE_FIELDS = tuple(dict.fromkeys(name for one in OBJECTIVES.values() for name in one.fields))
 """Fields that only some objectives have."""
 
+NEEDS: Mapping[str, Mapping[str, list[str]]] = {
+    **{name: {"objective": [one.name for one in OBJECTIVES.values() if name in one.fields]} for name in OBJECTIVE_FIELDS},
+    "trainable_layers": {"method": ["full"]},
+    "lora": {"method": ["lora"]},
+    "dlc": {"launcher": ["pai-dlc"]},
+}
+"""Fields and groups that are of account only where another field is one of these: forms show them only then."""
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _WORDS = ("title", "description", "x-unit")
 
@@ -105,7 +113,7 @@ class LoraConfig(Group):
     dora: bool = Field(default=False, title="DoRA")
     """Learn the weights' lengths apart from their directions: slower, closer to a full fine-tune at a low r."""
     loraplus_ratio: float | None = Field(default=None, ge=1, le=1000, title="LoRA+ ratio")
-    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. null: the same rate for all."""
+    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. without: the same rate for all."""
     trainable_token_indices: Annotated[
         Literal["auto"] | tuple[Annotated[int, Field(ge=0, lt=rules.MOST_TOKEN_IDS)], ...],
         BeforeValidator(rules.read_token_ids),
@@ -137,17 +145,17 @@ class FineTuneConfig(Group):
     objective: Literal["sft", "pretrain", "dpo", "orpo"] = Field(default="sft", json_schema_extra=BASIC)
     """What is learned: answers (sft), whole texts (pretrain), or to give the chosen answer, not the rejected one."""
     beta: float | None = Field(default=None, gt=0, le=100)
-    """How close dpo keeps to the model as it was, or how much the odds of orpo count; null: 0.1."""
+    """How close dpo keeps to the model as it was, or how much the odds of orpo count; without: 0.1."""
     rpo_alpha: float | None = Field(default=None, ge=0, le=100, title="RPO alpha")
-    """How much the loss of the chosen answers counts in dpo; null: not at all."""
+    """How much the loss of the chosen answers counts in dpo; without: not at all."""
     label_smoothing: float | None = Field(default=None, ge=0, le=0.5)
-    """The part of the pairs that dpo takes to be the wrong way round; null: none."""
+    """The part of the pairs that dpo takes to be the wrong way round; without: none."""
     method: Literal["lora", "full"] = Field(default="lora", json_schema_extra=BASIC)
     """lora: a small adapter; full: every weight."""
     trainable_layers: Annotated[int | None, Accepts(Message("a whole number from -1000 to 1000 but 0, or null"))] = (
         Field(default=None, ge=-1000, le=1000)
     )
-    """Of method full: train the last so many layers, below 0 the first, and nothing else; null: every weight."""
+    """Of method full: train the last so many layers, below 0 the first, and nothing else; without: every weight."""
     output_dir: Annotated[str, BeforeValidator(rules.read_folder), Accepts(Message("a folder"))] = Field(
         default="", validate_default=True, title="Output folder", json_schema_extra=BASIC
     )
@@ -157,7 +165,7 @@ class FineTuneConfig(Group):
     max_steps: int | None = Field(
         default=None, ge=1, le=10_000_000, title="Steps", json_schema_extra={"x-unit": "steps"}
     )
-    """Optimizer steps; null: as many as epochs make."""
+    """Optimizer steps; without: as many as epochs make."""
     learning_rate: float = Field(default=DEFAULT_LEARNING_RATE["lora"], gt=0, le=1, json_schema_extra=BASIC)
     """The highest rate of the schedule; without: what is customary for objective and method."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -195,9 +203,9 @@ class FineTuneConfig(Group):
     eval_fraction: float = Field(default=0.0, ge=0, le=0.5, title="Part held out", json_schema_extra=BASIC)
     """Part of the rows kept out of training and measured."""
     eval_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
-    """Held-out rows are measured each so many steps, and at the end; null: after each epoch."""
+    """Held-out rows are measured each so many steps, and at the end; without: after each epoch."""
     early_stopping: int | None = Field(default=None, ge=1, le=1000, json_schema_extra={"x-unit": "measurements"})
-    """End after so many measurements in a row without a better one; null: never."""
+    """End after so many measurements in a row without a better one; without: never."""
     load_best_model_at_end: bool = Field(default=False, title="Take the best")
     """The result is what measured best on held-out rows, not the last step."""
     report: bool = True
@@ -217,7 +225,7 @@ class FineTuneConfig(Group):
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
     """What chance begins with: the order of the rows, the adapter's first weights, dropout."""
     save_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
-    """A checkpoint each so many steps; null, and save_minutes too: every five minutes, a twentieth of the time."""
+    """A checkpoint each so many steps; without this and save_minutes: every five minutes, a twentieth of the time."""
     save_minutes: float | None = Field(default=None, gt=0, le=100_000, json_schema_extra={"x-unit": "minutes"})
     """A checkpoint each so many minutes."""
     keep_checkpoints: int = Field(default=2, ge=1, le=100)
@@ -235,13 +243,13 @@ class FineTuneConfig(Group):
     ] = Field(default="auto", title="Attention")
     """How transformers computes attention."""
     activation_checkpointing: bool | None = None
-    """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. null: on a GPU only."""
+    """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. without: on a GPU only."""
     overwrite: bool = Field(default=False, json_schema_extra=BASIC)
     """Replace an earlier result in output_dir."""
     revision: Annotated[
         str | None, BeforeValidator(rules.read_text_or_none), Accepts(Message("a commit, branch or tag"))
     ] = None
-    """Commit, branch or tag of the model; null: the cached one, or the newest."""
+    """Commit, branch or tag of the model; without: the cached one, or the newest."""
     init_from: _Run = None
     """A finished run, or a checkpoint of one, that is trained further; what is not given is as in that run."""
     from_run: _Run = None
@@ -263,7 +271,7 @@ class FineTuneConfig(Group):
     hosts_address: Annotated[
         str | None, BeforeValidator(rules.read_address), Accepts(Message("HOST:PORT, HOST or :PORT"))
     ] = None
-    """Where the first of several hosts listens for the others, as HOST:PORT; null: its own address, any port."""
+    """Where the first of several hosts listens for the others, as HOST:PORT; without: its own address, any port."""
     launcher: Literal["local", "pai-dlc"] = "local"
     """Where it runs: local, on this machine; pai-dlc, as a job of Alibaba Cloud PAI-DLC."""
     dlc: DlcConfig = Field(default=DlcConfig(), title="PAI-DLC")
@@ -292,9 +300,11 @@ class FineTuneConfig(Group):
     def json_schema(cls, language: Language = "en") -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of the fields as this project writes them; `from_dict` takes more spellings.
 
-        `title`, `description` and `x-unit` are in a language; `x-group` is basic or advanced.
+        `title`, `description` and `x-unit` are in a language; `x-group` is basic or advanced; `x-needs` as in `NEEDS`.
         """
         schema = cls.model_json_schema()
+        for name, needs in NEEDS.items():
+            schema["properties"][name]["x-needs"] = {other: list(values) for other, values in needs.items()}
         for group in (schema, *schema["$defs"].values()):
             for entry in group["properties"].values():
                 entry.setdefault("x-group", "advanced")

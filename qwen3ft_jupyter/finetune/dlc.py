@@ -131,11 +131,11 @@ class DlcConfig(Group):
     _prefix: ClassVar[str] = "dlc."
 
     region: _Id = None
-    """The region, such as cn-hangzhou; null: that of this PAI-DSW instance."""
+    """The region, such as cn-hangzhou; without: that of this PAI-DSW instance."""
     workspace: _Id = None
-    """The id of the workspace of PAI; null: that of this PAI-DSW instance."""
+    """The id of the workspace of PAI; without: that of this PAI-DSW instance."""
     resource_id: _Id = Field(default=None, title="Resource quota")
-    """The id of the resource quota, such as quota1a2b; null: public resources, which are paid by time."""
+    """The id of the resource quota, such as quota1a2b; without: public resources, which are paid by time."""
     ecs_spec: _Id = Field(default=None, title="Instance type")
     """The instance type of each host, such as ecs.gn7i-c8g1.2xlarge; public resources need it."""
     cpus: int | None = Field(default=None, ge=1, le=1024, title="CPUs", json_schema_extra={"x-unit": "vCPUs"})
@@ -153,7 +153,7 @@ class DlcConfig(Group):
     vpc: _Id = Field(default=None, title="VPC")
     """The id of the VPC, such as vpc-…; NAS and CPFS need it."""
     vswitch: _Id = Field(default=None, title="vSwitch")
-    """The id of the vSwitch, such as vsw-…; null: one that has room."""
+    """The id of the vSwitch, such as vsw-…; without: one that has room."""
     security_group: _Id = None
     """The id of the security group, such as sg-…; goes with vpc."""
     priority: int = Field(default=1, ge=1, le=9)
@@ -161,11 +161,11 @@ class DlcConfig(Group):
     python: Annotated[str, BeforeValidator(rules.read_text), Accepts(Message("a command or a path"))] = "python"
     """The Python of the containers, such as that of an environment on a mount."""
     install: Annotated[_Text, AfterValidator(_words_or_none)] = None
-    """What pip installs in each container before it begins, such as qwen3ft-jupyter[train]; null: nothing."""
+    """What pip installs in each container before it begins, such as qwen3ft-jupyter[train]; without: nothing."""
     max_hours: float | None = Field(
         default=None, gt=0, le=MOST_HOURS, title="Longest time", json_schema_extra={"x-unit": "hours"}
     )
-    """DLC ends the job after so many hours; null: never."""
+    """DLC ends the job after so many hours; without: never."""
 
     @property
     def places(self) -> tuple[Mount, ...]:

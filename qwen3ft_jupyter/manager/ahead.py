@@ -1,4 +1,4 @@
-"""Looks ahead at a fine-tune, and starts it, in a process of its own: what counts tokens, no server imports."""
+"""Looks ahead at a fine-tune, and starts it or an evaluation, in a process of its own: what reads data, no server imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qwen3ft_jupyter.messages import map_texts, to_json, with_messages
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Look = Literal["plan", "preview", "start"]
+Look = Literal["plan", "preview", "start", "evaluate"]
 COMMAND = "ahead"
 """The word after our own file that makes a process do this."""
 _ENTRY = Path(__file__).parent.parent / "__main__.py"
@@ -27,12 +27,12 @@ _POLL_S = 0.2
 def look_ahead(
     starter: Starter, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event
 ) -> dict[str, Any]:
-    """Return what `ModelManager.plan_fine_tune` or `preview` does, as JSON with messages; for "start" the job's id.
+    """Return what `ModelManager.plan_fine_tune` or `preview` does, as JSON with messages; the id of the job that is started.
 
     Args:
         starter: Says which settings are in force.
         look: Which of them.
-        given: `config`, as text in YAML or as fields, and the other arguments.
+        given: `config`, as text in YAML or as fields, and the other arguments; those of `evaluate` as they are.
         folder: Where relative paths begin; None: where this process is.
         stop: Ends the work.
 
@@ -87,9 +87,10 @@ def _answer(asked: Mapping[str, Any]) -> dict[str, Any]:
     from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
 
     try:
-        given = dict(asked["given"])
+        given, manager = dict(asked["given"]), Starter.from_dict(asked).open_manager()
+        if asked["look"] == "evaluate":
+            return {"answer": {"id": manager.evaluate(fetch=False, **given).id}}
         config = given.pop("config")
-        manager = Starter.from_dict(asked).open_manager()
         fields = parse_yaml(config) if isinstance(config, str) else config
         if asked["look"] == "start":
             return {"answer": {"id": manager.fine_tune(fields, fetch=False, **given).id}}

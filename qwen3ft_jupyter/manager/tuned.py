@@ -115,9 +115,8 @@ class TunedModels:
             data: files, folders, data sets on a hub, a DataFrame, a list of dicts, as `fine_tune` takes them; the rows
                 that a fine-tune kept out of training if left out.
             at_once: wait for no other job on the same GPU; there must be memory for all of them.
-            fetch: bring data sets of a hub that are not here before the job begins, and read all data, so that what is
-                wrong with it is told at once. False: the job does, and nobody waits here for a hub or for many rows; a
-                file that is not there is told all the same.
+            fetch: bring data sets of a hub that are not here before the job begins. False: the job does, and nobody
+                waits here for a hub. What is here is read either way, so that what is wrong with it is told at once.
             reporter: receives progress while data is read, or fetched from a hub.
             fields: more fields of a fine-tune's config: `columns`, `data_format`, `max_length`, `prompts`, `device`.
                 Those of a fine-tune are taken from it where they are not given.
@@ -131,15 +130,13 @@ class TunedModels:
             MissingPackage: torch and friends are not installed.
         """
         from qwen3ft_jupyter.finetune.absent import check_here
-        from qwen3ft_jupyter.finetune.check import check_files
         from qwen3ft_jupyter.loading.load import require
         from qwen3ft_jupyter.manager.datasets import fetcher, finder
 
         require(*_NEEDED)
         work, jobs = Work(reporter or SILENT), self._model_jobs
         bring: Fetch = fetcher(self.cache, jobs, work) if fetch else finder(self.cache, jobs.settings)
-        read: Check = functools.partial(check_here, work=work) if fetch else check_files
-        params = self._evaluation(name, data, fields, bring, read)
+        params = self._evaluation(name, data, fields, bring, functools.partial(check_here, work=work))
         return self._model_jobs.evaluate(params, at_once=at_once)
 
     def foresee_evaluation(self, name: str | Path, data: object = None, **fields: Any) -> Foreseen:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.messages import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     Number = type[int | float]
 
@@ -32,6 +32,8 @@ class FormField:
     """What a text that is typed may be read as."""
     words: tuple[object, ...] = ()
     """Words that may stand instead of a number."""
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What other fields have to be for it to be of account."""
 
     def typed(self) -> object:
         """Return what is chosen or typed, None if that is the default; a number that is none, as it is typed."""
@@ -49,6 +51,11 @@ class FormField:
         if self.numbers:
             self.widget.placeholder = "" if value is None else str(value)
 
+    def show_if_needed(self, values: Mapping[str, object]) -> None:
+        """Show it where it is of account, by the values of the fields; what somebody has typed stays in sight."""
+        is_needed = all(values.get(name) in accepted for name, accepted in self.needs.items())
+        self.widget.layout.display = None if is_needed or self.typed() is not None else "none"
+
     def is_no_number(self) -> bool:
         """Return whether something else is typed where a number is wanted."""
         typed = self.typed()
@@ -65,14 +72,15 @@ def draw_fields(drawn: Mapping[str, Any]) -> Iterator[FormField]:
 
     schema = FineTuneConfig.json_schema(reader())
     groups = {group: schema["$defs"][kind]["properties"] for group, kind in GROUPS.items()}
+    needs = {name: entry.get("x-needs", {}) for name, entry in schema["properties"].items()}
     within = {f"{group}.{inner}": entry for group in groups for inner, entry in groups[group].items()}
     for name, entry in {**schema["properties"], **within}.items():
         if name in drawn:
             for trait, value in labelled(entry).items():
                 setattr(drawn[name], trait, value)
             yield FormField(name, entry["x-group"], drawn[name], None)
-        elif (field := _draw(name, entry)) is not None:
-            yield field
+        elif (drawn_field := _draw(name, entry)) is not None:
+            yield replace(drawn_field, needs=needs[name.partition(".")[0]])
 
 
 def labelled(entry: Mapping[str, Any]) -> dict[str, Any]:

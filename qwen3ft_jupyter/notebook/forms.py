@@ -173,7 +173,7 @@ class FineTuneForm(Form):
         return PlanView(self._manager.plan_fine_tune(self._typed(), stop=stop))
 
     def _show_defaults(self) -> None:
-        """Show what preset, method and objective give where nothing is typed."""
+        """Show what preset, method and objective give where nothing is typed, and the fields that are of account."""
         from qwen3ft_jupyter.finetune.presets import fill_in
 
         filled = fill_in(self._typed())
@@ -181,6 +181,7 @@ class FineTuneForm(Form):
         filled |= {f"lora.{name}": value for name, value in within.items()}
         for name, field in self.fields.items():
             field.show_default(filled.get(name, field.default))
+            field.show_if_needed({other: each.widget.value for other, each in self.fields.items()})
 
     def _start(self) -> None:
         """Start what is typed, or show all that is wrong with it: who starts a fine-tune looks at more than numbers."""

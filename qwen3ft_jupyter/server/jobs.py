@@ -12,7 +12,7 @@ from qwen3ft_jupyter.errors import JobNotFound, WrongJobState
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.curves import read_metrics
-from qwen3ft_jupyter.server.fields import Field, check_job_id
+from qwen3ft_jupyter.server.fields import Field, check_job_id, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +79,7 @@ class OneJobHandler(Qwen3FTHandler):
 class JobHandler(OneJobHandler):
     """One job."""
 
-    accepts: ClassVar = {"GET": (Field("metrics", "flag"),)}
+    accepts: ClassVar = {"GET": (Field("metrics", "flag"),), "DELETE": fields_of("jobs forget")}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -96,8 +96,8 @@ class JobHandler(OneJobHandler):
     @authorized(AUTH_RESOURCE)
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended: its folder goes, its results stay."""
-        self.given()
-        await self.act_on_job(job_id, lambda job: job.forget())
+        wanted, is_there = check_job_id(job_id), self.given().flag("there")
+        await self.act(lambda manager: _forget(manager, wanted, is_there=is_there))
         self.set_status(204)
         self.finish()
 
@@ -186,6 +186,13 @@ def _say_some(manager: ModelManager, ids: Sequence[str], speaker: Speaker) -> Ma
         with contextlib.suppress(JobNotFound):  # whoever asks sees that it is gone
             jobs.append(say.answer(manager.job(check_job_id(job_id)).snapshot(), speaker))
     return {"jobs": jobs}
+
+
+def _forget(manager: ModelManager, job_id: str, *, is_there: bool) -> None:
+    job = manager.job(job_id)
+    if is_there:
+        manager.delete_there(job)
+    job.forget()
 
 
 def _forget_ended(manager: ModelManager) -> list[str]:

@@ -13,10 +13,12 @@ from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.curves import MOST_POINTS, POINTS, Part
 from qwen3ft_jupyter.hubs.datasets import parse_dataset
 from qwen3ft_jupyter.paths import is_there
-from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.base import AskingHandler, Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
+    import threading
+
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.manager.foreseen import Foreseen
@@ -75,7 +77,7 @@ class CompareHandler(Qwen3FTHandler):
         self.answer(await self.read(lambda manager: manager.compare(names).to_dict()))
 
 
-class EvaluateHandler(Qwen3FTHandler):
+class EvaluateHandler(AskingHandler):
     """Starts evaluations."""
 
     auth_resource = AUTH_RESOURCE
@@ -89,7 +91,7 @@ class EvaluateHandler(Qwen3FTHandler):
         if given.flag("dry_run"):
             self.answer((await self.read(lambda manager: _foresee_evaluate(manager, given))).to_dict())
         else:
-            self.answer_job(await self.act(lambda manager: _evaluate(manager, given)))
+            self.answer_job(await self.act(lambda manager: _evaluate(manager, given, self.has_left)))
 
 
 class MergeHandler(Qwen3FTHandler):
@@ -131,10 +133,10 @@ def _part(given: Given) -> Part:
     return Part(given.count("first"), last or math.inf, min(points or POINTS, MOST_POINTS), given.count("after"))
 
 
-def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
+def _evaluate(manager: ModelManager, given: Given, stop: threading.Event) -> JobSnapshot:
     data, fields = _measured(given)
-    job = manager.evaluate(_name(given), data, at_once=given.flag("at_once"), fetch=False, **fields)
-    return job.snapshot()
+    asked = {"name": _name(given), "data": data, "at_once": given.flag("at_once"), **fields}
+    return manager.job(manager.look_ahead("evaluate", asked, folder=None, stop=stop)["id"]).snapshot()
 
 
 def _foresee_evaluate(manager: ModelManager, given: Given) -> Foreseen:

@@ -253,9 +253,13 @@ export class Client {
     await this._ask('delete', '/jobs');
   }
 
-  /** Remove a job's record. */
-  async forget(id: string): Promise<void> {
-    await this._ask('delete', '/jobs/{id}', { id });
+  /**
+   * Remove a job's record.
+   *
+   * @param isThere - Whether its entry at PAI-DLC goes, too.
+   */
+  async forget(id: string, isThere = false): Promise<void> {
+    await this._ask('delete', '/jobs/{id}', { id }, { query: isThere ? { there: 'true' } : undefined });
   }
 
   private _again<T>(known: KnownList<T>, path: keyof paths): Promise<T> {

@@ -560,9 +560,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Measures and asks a model, or the result of a fine-tune, as a job.
-         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. Of what
-         *     is not here only data sets on a hub are fetched, before the answer comes. Of the jobs on one GPU one is at work;
-         *     the others wait for their turn.
+         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. The data
+         *     that is here is read before the answer comes; the job fetches data sets on a hub, and nothing else that is not
+         *     here. Of the jobs on one GPU one is at work; the others wait for their turn.
          */
         readonly post: operations["evaluateRun"];
         readonly delete?: never;
@@ -1177,19 +1177,19 @@ export interface components {
             readonly objective: "sft" | "pretrain" | "dpo" | "orpo";
             /**
              * Beta
-             * @description How close dpo keeps to the model as it was, or how much the odds of orpo count; null: 0.1.
+             * @description How close dpo keeps to the model as it was, or how much the odds of orpo count; without: 0.1.
              * @default null
              */
             readonly beta: number | null;
             /**
              * RPO alpha
-             * @description How much the loss of the chosen answers counts in dpo; null: not at all.
+             * @description How much the loss of the chosen answers counts in dpo; without: not at all.
              * @default null
              */
             readonly rpo_alpha: number | null;
             /**
              * Label smoothing
-             * @description The part of the pairs that dpo takes to be the wrong way round; null: none.
+             * @description The part of the pairs that dpo takes to be the wrong way round; without: none.
              * @default null
              */
             readonly label_smoothing: number | null;
@@ -1202,7 +1202,7 @@ export interface components {
             readonly method: "lora" | "full";
             /**
              * Trainable layers
-             * @description Of method full: train the last so many layers, below 0 the first, and nothing else; null: every weight.
+             * @description Of method full: train the last so many layers, below 0 the first, and nothing else; without: every weight.
              * @default null
              */
             readonly trainable_layers: number | null;
@@ -1220,7 +1220,7 @@ export interface components {
             readonly epochs: number;
             /**
              * Steps
-             * @description Optimizer steps; null: as many as epochs make.
+             * @description Optimizer steps; without: as many as epochs make.
              * @default null
              */
             readonly max_steps: number | null;
@@ -1335,13 +1335,13 @@ export interface components {
             readonly eval_fraction: number;
             /**
              * Eval steps
-             * @description Held-out rows are measured each so many steps, and at the end; null: after each epoch.
+             * @description Held-out rows are measured each so many steps, and at the end; without: after each epoch.
              * @default null
              */
             readonly eval_steps: number | null;
             /**
              * Early stopping
-             * @description End after so many measurements in a row without a better one; null: never.
+             * @description End after so many measurements in a row without a better one; without: never.
              * @default null
              */
             readonly early_stopping: number | null;
@@ -1377,7 +1377,7 @@ export interface components {
             readonly seed: number;
             /**
              * Save steps
-             * @description A checkpoint each so many steps; null, and save_minutes too: every five minutes, a twentieth of the time.
+             * @description A checkpoint each so many steps; without this and save_minutes: every five minutes, a twentieth of the time.
              * @default null
              */
             readonly save_steps: number | null;
@@ -1415,7 +1415,7 @@ export interface components {
             readonly attn_implementation: "auto" | "eager" | "sdpa" | "flash_attention_2" | "flash_attention_3" | "flex_attention";
             /**
              * Activation checkpointing
-             * @description Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. null: on a GPU only.
+             * @description Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. without: on a GPU only.
              * @default null
              */
             readonly activation_checkpointing: boolean | null;
@@ -1427,7 +1427,7 @@ export interface components {
             readonly overwrite: boolean;
             /**
              * Revision
-             * @description Commit, branch or tag of the model; null: the cached one, or the newest.
+             * @description Commit, branch or tag of the model; without: the cached one, or the newest.
              * @default null
              */
             readonly revision: string | null;
@@ -1470,7 +1470,7 @@ export interface components {
             readonly hosts: number;
             /**
              * Hosts address
-             * @description Where the first of several hosts listens for the others, as HOST:PORT; null: its own address, any port.
+             * @description Where the first of several hosts listens for the others, as HOST:PORT; without: its own address, any port.
              * @default null
              */
             readonly hosts_address: string | null;
@@ -1511,19 +1511,19 @@ export interface components {
         readonly DlcConfig: {
             /**
              * Region
-             * @description The region, such as cn-hangzhou; null: that of this PAI-DSW instance.
+             * @description The region, such as cn-hangzhou; without: that of this PAI-DSW instance.
              * @default null
              */
             readonly region: string | null;
             /**
              * Workspace
-             * @description The id of the workspace of PAI; null: that of this PAI-DSW instance.
+             * @description The id of the workspace of PAI; without: that of this PAI-DSW instance.
              * @default null
              */
             readonly workspace: string | null;
             /**
              * Resource quota
-             * @description The id of the resource quota, such as quota1a2b; null: public resources, which are paid by time.
+             * @description The id of the resource quota, such as quota1a2b; without: public resources, which are paid by time.
              * @default null
              */
             readonly resource_id: string | null;
@@ -1569,7 +1569,7 @@ export interface components {
             readonly vpc: string | null;
             /**
              * vSwitch
-             * @description The id of the vSwitch, such as vsw-…; null: one that has room.
+             * @description The id of the vSwitch, such as vsw-…; without: one that has room.
              * @default null
              */
             readonly vswitch: string | null;
@@ -1593,13 +1593,13 @@ export interface components {
             readonly python: string;
             /**
              * Install
-             * @description What pip installs in each container before it begins, such as qwen3ft-jupyter[train]; null: nothing.
+             * @description What pip installs in each container before it begins, such as qwen3ft-jupyter[train]; without: nothing.
              * @default null
              */
             readonly install: string | null;
             /**
              * Longest time
-             * @description DLC ends the job after so many hours; null: never.
+             * @description DLC ends the job after so many hours; without: never.
              * @default null
              */
             readonly max_hours: number | null;
@@ -1647,7 +1647,7 @@ export interface components {
             readonly dora: boolean;
             /**
              * LoRA+ ratio
-             * @description How many times learning_rate the B matrices get (LoRA+); 16 is customary. null: the same rate for all.
+             * @description How many times learning_rate the B matrices get (LoRA+); 16 is customary. without: the same rate for all.
              * @default null
              */
             readonly loraplus_ratio: number | null;
@@ -3371,7 +3371,10 @@ export interface operations {
     };
     readonly forgetJob: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Whether it is deleted from the list of PAI-DLC as well, if it ran there. */
+                readonly there?: components["schemas"]["Flag"];
+            };
             readonly header?: never;
             readonly path: {
                 readonly id: components["parameters"]["JobId"];

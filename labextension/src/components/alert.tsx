@@ -17,7 +17,11 @@ interface IAlertProps {
 export function Alert({ look = 'error', title, children, onDismiss }: IAlertProps): JSX.Element {
   const { trans } = useApp();
   return (
-    <div className={`jp-Qwen3ft-alert jp-mod-${look}`} role={look === 'error' ? 'alert' : 'note'}>
+    // Not jp-mod-error: JupyterLab takes a dialog that has that anywhere for one that is not filled in.
+    <div
+      className={`jp-Qwen3ft-alert jp-mod-${look === 'error' ? 'problem' : look}`}
+      role={look === 'error' ? 'alert' : 'note'}
+    >
       <div className="jp-Qwen3ft-alertText">
         <strong>{title}</strong>
         {children}

@@ -1,12 +1,15 @@
+import { Dialog } from '@jupyterlab/apputils';
 import { closeIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IJob } from '../api/answers';
 import { CommandIDs } from '../domain/commands';
-import { isPaused } from '../domain/jobs';
+import { isOnDlc, isPaused } from '../domain/jobs';
 import { resumeWord } from '../domain/words';
 import { ActionButton } from './button';
+import type { IApp } from './context';
 import { useApp, usePending } from './context';
+import { acceptedWith } from './dialog';
 import { pauseIcon } from './icons';
 
 interface IJobButtonProps {
@@ -102,16 +105,42 @@ export function ChatButton({ model, adapter }: IChatProps): JSX.Element | null {
   );
 }
 
-/** Removes the record of a job that ended. */
+/** Removes the record of a job that ended; of one that ran at PAI-DLC it asks whether its entry there goes, too. */
 export function ForgetButton({ job }: IJobButtonProps): JSX.Element {
-  const { store, trans } = useApp();
+  const app = useApp();
+  const { store, trans } = app;
+  const isAsking = isOnDlc(job);
   return (
     <ActionButton
       icon={closeIcon}
-      label={trans.__('Forget')}
-      description={trans.__('Forget this entry; files are kept: %1', job.title)}
+      label={isAsking ? trans.__('Forget…') : trans.__('Forget')}
+      description={
+        isAsking
+          ? trans.__('Forget… this entry, here or at PAI-DLC as well; files are kept: %1', job.title)
+          : trans.__('Forget this entry; files are kept: %1', job.title)
+      }
       isBusy={usePending(job.id)}
-      onClick={() => void store.actions.forget(job)}
+      onClick={() => void (isAsking ? forgetOnDlc(app, job) : store.actions.forget(job))}
     />
   );
+}
+
+async function forgetOnDlc({ store, trans }: IApp, job: IJob): Promise<void> {
+  const isThere = await acceptedWith(
+    {
+      title: trans.__('Forget “%1”?', job.title),
+      body: trans.__(
+        'Its record and log on this machine go. What it made stays, and so does its entry in the list of PAI-DLC, unless you tick the box.'
+      ),
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Cancel') }),
+        Dialog.warnButton({ label: trans.__('Forget') })
+      ],
+      defaultButton: 0
+    },
+    trans.__('Delete it from the list of PAI-DLC as well')
+  );
+  if (isThere !== null) {
+    await store.actions.forget(job, isThere);
+  }
 }

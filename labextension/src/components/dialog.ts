@@ -12,11 +12,20 @@ export interface IDialogContent {
 
 /** Show a dialog; tell whether it was accepted. */
 export async function isAccepted(content: IDialogContent): Promise<boolean> {
+  return (await launch(content)).button.accept;
+}
+
+/** Show a dialog with a box that may be ticked; tell whether it is, null where the dialog was not accepted. */
+export async function acceptedWith(content: IDialogContent, label: string): Promise<boolean | null> {
+  const { button, isChecked } = await launch({ ...content, checkbox: { label } });
+  return button.accept ? isChecked === true : null;
+}
+
+function launch(content: Partial<Dialog.IOptions<unknown>>): Promise<Dialog.IResult<unknown>> {
   const dialog = new Dialog(content);
   // JupyterLab names a dialog for screen readers only where its body is a text.
-  dialog.node.ariaLabel ??= content.title;
-  const answer = await dialog.launch();
-  return answer.button.accept;
+  dialog.node.ariaLabel ??= typeof content.title === 'string' ? content.title : null;
+  return dialog.launch();
 }
 
 /** What is asked, and the words on the buttons. */

@@ -8,6 +8,7 @@ import { inApp } from './context';
 import { isAccepted } from './dialog';
 import { hasRoom, isUpToDate } from '../domain/plan';
 import { PlanView } from './plan';
+import { inARow } from '../domain/words';
 
 /** Show what a download would do, and start it if that is wanted. Where it cannot be told the panel says why. */
 export async function reviewDownload(app: IApp, modelName: string, options: IDownloadOptions): Promise<void> {
@@ -19,9 +20,9 @@ export async function reviewDownload(app: IApp, modelName: string, options: IDow
 }
 
 /** The same of a model that another tool has on this disk: what is taken over from there, and what becomes of theirs. */
-export async function reviewAdoption(app: IApp, entry: ICached): Promise<void> {
+export async function reviewAdoption(app: IApp, name: string, copies: ReadonlyArray<ICached>): Promise<void> {
   const { trans } = app;
-  const name = entry.model_name;
+  const owners = [...new Set(copies.map(each => each.owner_words))];
   await review(
     app,
     name,
@@ -29,14 +30,16 @@ export async function reviewAdoption(app: IApp, entry: ICached): Promise<void> {
     {
       action: trans.__('Adopt'),
       title: trans.__('Adopt %1 into this cache', name),
-      intro: [
-        entry.owner === 'folder'
+      intro: inARow(
+        copies.every(each => each.owner === 'folder')
           ? trans.__('It is copied from its folder into this cache.')
-          : trans.__('It is copied from the %1 into this cache.', entry.owner_words),
+          : owners.length === 1
+            ? trans.__('It is copied from the %1 into this cache.', owners[0])
+            : trans.__('It is copied from where it lies on this disk into this cache.'),
         trans.__(
           'Each file is compared with what the hub lists; only what is missing there or differs is downloaded. The files there stay as they are: nothing of that room becomes free.'
         )
-      ].join(' ')
+      )
     }
   );
 }

@@ -1,7 +1,7 @@
 /** What the list of jobs tells of a model. Pure; jobs are the newest first, as the server lists them. */
 
 import type { ICached, IControls, IJob, JobState } from '../api/answers';
-import { list, text } from '../api/read';
+import { isRecord, list, text } from '../api/read';
 import { PRACTICE_MODEL } from './models';
 
 const ACTIVE_STATES: ReadonlySet<JobState> = new Set<JobState>(['queued', 'running', 'stopping']);
@@ -26,6 +26,11 @@ export function isActive(job: IJob): boolean {
 export function runningFirst(jobs: ReadonlyArray<IJob>): ReadonlyArray<IJob> {
   const rank = (job: IJob) => (isActive(job) ? 0 : job.state === 'interrupted' ? 1 : 2);
   return [...jobs].sort((one, other) => rank(one) - rank(other));
+}
+
+/** Whether a job has, or had, an entry in the list of Alibaba Cloud PAI-DLC. */
+export function isOnDlc({ params }: IJob): boolean {
+  return isRecord(params.config) && params.config.launcher === 'pai-dlc';
 }
 
 /** Whether a job waits for somebody who lets it go on. */

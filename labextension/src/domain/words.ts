@@ -22,6 +22,17 @@ function hasArrived(job: IJob): boolean {
   return job.kind !== 'download' || (job.progress !== null && job.progress.done > 0);
 }
 
+/** Sentences one after another: a full stop of Chinese has its space within it. */
+export function inARow(...sentences: ReadonlyArray<string>): string {
+  return sentences
+    .filter(each => each !== '')
+    .reduce(
+      (before, each) =>
+        before === '' || /[。！？；：，、]$/.test(before) ? before + each : `${before} ${each}`,
+      ''
+    );
+}
+
 /** How much of a phase is done: `12 MB of 1.5 GB`, `40 of 120 steps`. */
 export function amountWords(progress: IProgress, { trans, locale }: ILanguage): string {
   const { done, total, unit, unit_words } = progress;

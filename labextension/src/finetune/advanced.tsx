@@ -12,7 +12,7 @@ import { SECTIONS, sectionTitle, UP_FRONT } from './sections';
 export function Advanced(): JSX.Element {
   const { trans } = useApp();
   const model = useModel();
-  const fields = model.fields.filter(field => !UP_FRONT.has(field.name));
+  const fields = model.shownFields.filter(field => !UP_FRONT.has(field.name));
   const wrong = fields.filter(field => model.problemsOf(field.name).length > 0);
   const changed = fields.filter(field => model.draft.values[field.name] !== undefined);
   return (

@@ -16,6 +16,7 @@ import type { IDesk } from './context';
 import type { IDraft } from './draft';
 import type { FineTuneModel } from './model';
 import { CONFIG_SUFFIXES, DATA_SUFFIXES, endsWith } from './opening';
+import { inARow } from '../domain/words';
 
 /** What a form works with. */
 export interface IFormServices {
@@ -51,7 +52,7 @@ async function told({ shared }: IFormServices, act: () => Promise<void>): Promis
     await act();
   } catch (error) {
     const { message, hint } = toProblem(error);
-    Notification.error(`${message || shared.trans.__('The server does not answer')} ${hint}`.trim());
+    Notification.error(inARow(message || shared.trans.__('The server does not answer'), hint));
   }
 }
 

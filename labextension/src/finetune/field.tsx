@@ -4,6 +4,7 @@ import { text } from '../api/read';
 import { useApp } from '../components/context';
 import { useModel } from './context';
 import type { IField } from './fields';
+import { inARow } from '../domain/words';
 
 /** One field: label, control, what is wrong with it, and its help. */
 export const Field = React.memo(function Field({ field }: { readonly field: IField }): JSX.Element {
@@ -46,7 +47,7 @@ export function Problems(props: {
 }): JSX.Element | null {
   return props.problems.length === 0 ? null : (
     <p id={props.id} className="jp-Qwen3ft-refusal jp-mod-field">
-      {props.problems.join(' ')}
+      {inARow(...props.problems)}
     </p>
   );
 }

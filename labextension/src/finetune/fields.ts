@@ -22,6 +22,14 @@ export interface IField {
   readonly choices: ReadonlyArray<string>;
   /** Words that may stand instead of a number, or of a list. */
   readonly words: ReadonlyArray<string>;
+  /** What other fields have to be for it to be of account. */
+  readonly needs: ReadonlyArray<INeed>;
+}
+
+/** A field, and the values of it with which another is of account. */
+export interface INeed {
+  readonly name: string;
+  readonly values: ReadonlyArray<string>;
 }
 
 /** What a refusal is about that names no field. */
@@ -52,7 +60,10 @@ export function readFields(schema: Json): ReadonlyArray<IField> {
 function fieldsOf(name: string, entry: Json, schema: Json): ReadonlyArray<IField> {
   const group = groupOf(entry, schema);
   if (group !== null) {
-    return propertiesOf(group).flatMap(([inner, each]) => fieldsOf(`${name}.${inner}`, each, schema));
+    const needs = needsOf(entry); // of all that is in it
+    return propertiesOf(group)
+      .flatMap(([inner, each]) => fieldsOf(`${name}.${inner}`, each, schema))
+      .map(field => ({ ...field, needs: [...needs, ...field.needs] }));
   }
   const columns = isRecord(entry.propertyNames) ? list(entry.propertyNames.enum).map(text) : [];
   if (columns.length > 0) {
@@ -96,8 +107,14 @@ function describe(name: string, entry: Json, kind: FieldKind, more: Partial<IFie
     section: sectionOf(name),
     choices: [],
     words: [],
+    needs: needsOf(entry),
     ...more
   };
+}
+
+function needsOf(entry: Json): ReadonlyArray<INeed> {
+  const needs = isRecord(entry['x-needs']) ? Object.entries(entry['x-needs']) : [];
+  return needs.map(([name, values]) => ({ name, values: list(values).map(text) }));
 }
 
 function groupOf(entry: Json, schema: Json): Json | null {

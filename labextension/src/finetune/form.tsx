@@ -13,6 +13,7 @@ import { Fit } from './fit';
 import { Seen } from './seen';
 import { DataChoice, GoalChoice, MethodChoice, ModelChoice } from './setup';
 import { Waiting } from './waiting';
+import { inARow } from '../domain/words';
 
 /** The whole form: what is asked on one side, what comes of it on the other. */
 export function Form(): JSX.Element {
@@ -91,7 +92,7 @@ function General(): JSX.Element | null {
   const general = model.problems.filter(each => each.fields.length === 0);
   return general.length === 0 ? null : (
     <p className="jp-Qwen3ft-refusal" role="alert">
-      {general.map(each => each.message).join(' ')}
+      {inARow(...general.map(each => each.message))}
     </p>
   );
 }

@@ -13,6 +13,9 @@ export const UP_FRONT: ReadonlySet<string> = new Set(['model', 'data', 'preset',
 export const SECTIONS: Readonly<Record<Section, ReadonlyArray<string>>> = {
   learning: [
     'objective',
+    'beta',
+    'rpo_alpha',
+    'label_smoothing',
     'epochs',
     'max_steps',
     'learning_rate',
@@ -20,9 +23,6 @@ export const SECTIONS: Readonly<Record<Section, ReadonlyArray<string>>> = {
     'warmup_ratio',
     'weight_decay',
     'max_grad_norm',
-    'beta',
-    'rpo_alpha',
-    'label_smoothing',
     'seed'
   ],
   batches: ['max_length', 'batch_size', 'gradient_accumulation', 'auto_find_batch_size', 'packing'],

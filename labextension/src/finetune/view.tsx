@@ -21,6 +21,7 @@ import { readFields } from './fields';
 import { Form } from './form';
 import { FineTuneModel } from './model';
 import type { IOpening } from './opening';
+import { inARow } from '../domain/words';
 
 /** What drags of the file browser carry. */
 const CONTENTS_MIME = 'application/x-jupyter-icontents';
@@ -154,11 +155,7 @@ async function readConfig(
   } catch (error) {
     const { message, hint } = toProblem(error);
     Notification.error(
-      shared.trans.__(
-        '%1 could not be opened as a form: %2',
-        PathExt.basename(path),
-        `${message} ${hint}`.trim()
-      ),
+      shared.trans.__('%1 could not be opened as a form: %2', PathExt.basename(path), inARow(message, hint)),
       { autoClose: false }
     );
     return null;

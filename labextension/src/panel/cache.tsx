@@ -7,6 +7,7 @@ import { FocusKeeper } from '../components/focus';
 import { LongList } from '../components/long';
 import { ModelName } from '../components/name';
 import { PracticeButton } from '../components/practice';
+import { reviewAdoption } from '../components/review';
 import type { IGroup, Order } from '../domain/cache';
 import { grouped, isHere, ORDERS, sorted } from '../domain/cache';
 import { CellButtons } from './cells';
@@ -35,7 +36,7 @@ export function Cache(): JSX.Element {
         <LongList
           label={trans.__('Cache')}
           items={here}
-          row={group => <GroupRow key={group.modelName} group={group} canBring={false} />}
+          row={group => <GroupRow key={group.modelName} group={group} canAdopt={false} />}
         />
       ) : (
         <Empty isElsewhere={elsewhere.length > 0} />
@@ -47,7 +48,7 @@ export function Cache(): JSX.Element {
             label={trans.__('Also on this disk')}
             items={elsewhere}
             row={group => (
-              <GroupRow key={group.modelName} group={group} canBring={!known.has(group.modelName)} />
+              <GroupRow key={group.modelName} group={group} canAdopt={!known.has(group.modelName)} />
             )}
           />
         </>
@@ -114,23 +115,23 @@ function Empty({ isElsewhere }: { readonly isElsewhere: boolean }): JSX.Element 
 interface IGroupProps {
   readonly group: IGroup;
   /** Whether another tool has it and our cache has not. */
-  readonly canBring: boolean;
+  readonly canAdopt: boolean;
 }
 
 /** A model and its copies; one copy needs no heading of its own. */
-function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
+function GroupRow({ group, canAdopt }: IGroupProps): JSX.Element {
   const app = useApp();
   const { modelName, copies } = group;
   const buttons = (
     <>
       <CellButtons modelName={modelName} />
-      {canBring && <BringButton modelName={modelName} />}
+      {canAdopt && <AdoptButton group={group} />}
     </>
   );
   if (copies.length === 1) {
     return (
       <li className="jp-Qwen3ft-row">
-        <Copy entry={copies[0]} head={<ModelName name={modelName} />} isOneOfMany={false} canAdopt={canBring}>
+        <Copy entry={copies[0]} head={<ModelName name={modelName} />} isOneOfMany={false}>
           {buttons}
         </Copy>
       </li>
@@ -147,7 +148,6 @@ function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
               entry={each}
               head={<span className="jp-Qwen3ft-copyName">{copyWords(each)}</span>}
               isOneOfMany
-              canAdopt={canBring}
             />
           </li>
         ))}
@@ -157,19 +157,21 @@ function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
   );
 }
 
-/** The button that takes into our cache what another tool has. */
-function BringButton({ modelName }: { readonly modelName: string }): JSX.Element {
-  const { store, trans } = useApp();
+/** The button that takes into our cache what another tool has: that costs room, and what differs is downloaded. */
+function AdoptButton({ group }: { readonly group: IGroup }): JSX.Element {
+  const app = useApp();
+  const { trans } = app;
+  const { modelName, copies } = group;
   return (
     <ActionButton
       icon={addIcon}
-      label={trans.__('Bring into this cache')}
+      label={trans.__('Adopt into this cache…')}
       description={trans.__(
-        'Bring into this cache: %1. What is right of it is taken from this disk, not downloaded',
+        'Adopt into this cache… %1: first shows what is taken from this disk and what is downloaded',
         modelName
       )}
       isBusy={useStore(each => each.isDownloading(modelName))}
-      onClick={() => void store.actions.download(modelName)}
+      onClick={() => void reviewAdoption(app, modelName, copies)}
     />
   );
 }

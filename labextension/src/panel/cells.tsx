@@ -29,7 +29,7 @@ export function CellButtons({ modelName }: { readonly modelName: string }): JSX.
 }
 
 /** Opens the form of a fine-tune; without it, the code goes into the notebook. */
-function FineTuneButton({ modelName }: { readonly modelName: string }): JSX.Element | null {
+export function FineTuneButton({ modelName }: { readonly modelName: string }): JSX.Element | null {
   const { commands, trans } = useApp();
   const hasForm = commands.hasCommand(CommandIDs.openFineTune);
   const command = hasForm ? CommandIDs.openFineTune : CommandIDs.insertFineTuneCells;

@@ -19,7 +19,7 @@ import { originName, revisionWords } from '../domain/names';
 import { deleteCopy } from './delete';
 import { placeItem } from './place';
 import { UpdateButton } from './updates';
-import { reviewAdoption, reviewDownload } from '../components/review';
+import { reviewDownload } from '../components/review';
 
 interface ICopyProps {
   readonly entry: ICached;
@@ -27,8 +27,6 @@ interface ICopyProps {
   readonly head: React.ReactNode;
   /** Whether `head` names its revision or owner, because there are other copies of the same model. */
   readonly isOneOfMany: boolean;
-  /** Whether another tool has it and our cache has not. */
-  readonly canAdopt?: boolean;
   /** Further actions. */
   readonly children?: React.ReactNode;
 }
@@ -84,7 +82,7 @@ export function copyWords(entry: ICached): string {
 }
 
 /** The small buttons at the end of the first line. */
-function Tools({ entry, isOneOfMany, canAdopt = false }: ICopyProps): JSX.Element {
+function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
   const app = useApp();
   const { actions } = app.store;
   const { trans } = app;
@@ -92,7 +90,7 @@ function Tools({ entry, isOneOfMany, canAdopt = false }: ICopyProps): JSX.Elemen
   const isMenuPending = usePending(entry.slug, entry.model_name);
   const isOurs = entry.owner === 'qwen3ft';
   const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry)})` : entry.model_name;
-  const items = menuItems(entry, canAdopt, app);
+  const items = menuItems(entry, app);
   return (
     <span className="jp-Qwen3ft-tools">
       {isOurs && entry.verified && (
@@ -129,16 +127,12 @@ function Tools({ entry, isOneOfMany, canAdopt = false }: ICopyProps): JSX.Elemen
 }
 
 /** What is done seldom; what nobody has checked yet is checked first. */
-function menuItems(entry: ICached, canAdopt: boolean, app: IApp): ReadonlyArray<IMenuItem> {
+function menuItems(entry: ICached, app: IApp): ReadonlyArray<IMenuItem> {
   const { actions } = app.store;
   const { trans } = app;
   const inPlace = {
     label: trans.__('Use it where it is, without copying'),
     onClick: () => void actions.download(entry.model_name, { in_place: true })
-  };
-  const adopt = {
-    label: trans.__('Adopt into this cache…'),
-    onClick: () => void reviewAdoption(app, entry)
   };
   const revision = isBeside(entry) ? { revision: entry.revision } : {};
   const update = {
@@ -151,7 +145,7 @@ function menuItems(entry: ICached, canAdopt: boolean, app: IApp): ReadonlyArray<
   };
   const place = placeItem(entry, app);
   const ours = !entry.verified || entry.shared ? [] : isFixed(entry) ? [verify] : [update, verify];
-  const theirs = [...(entry.verified ? [] : [inPlace]), ...(canAdopt ? [adopt] : [])];
+  const theirs = entry.verified ? [] : [inPlace];
   return [...(isHere(entry) ? ours : theirs), ...(place === null ? [] : [place])];
 }
 

@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import type { ICache, IProblem } from '../api/answers';
 import type { IMovePlan } from '../api/cache';
-import { Alert } from '../components/alert';
+import { Alert, ProblemAlert } from '../components/alert';
 import { ActionButton } from '../components/button';
 import type { IApp } from '../components/context';
 import { inApp, useApp, usePending, useStore } from '../components/context';
@@ -13,7 +13,6 @@ import { Pairs } from '../components/pairs';
 import { RunningJob } from '../components/progress';
 import { formatBytes } from '../domain/format';
 import { movedTo, movePairs, movingOf } from '../domain/moving';
-import { problemHint, problemTitle } from '../domain/problems';
 import { Actions } from '../state/actions';
 
 /** What names the refusal for the field. */
@@ -125,7 +124,8 @@ class FolderField extends ReactWidget implements Dialog.IBodyWidget<string> {
       this._app,
       <>
         <p>
-          {trans.__('All models and data sets of this cache go to another folder. They are in:')}{' '}
+          {trans.__('All models and data sets of this cache go to another folder. They are in:')}
+          <br />
           <code>{this._cache.cache_dir}</code>
         </p>
         <label>
@@ -142,22 +142,14 @@ class FolderField extends ReactWidget implements Dialog.IBodyWidget<string> {
             onChange={event => (this._folder = event.target.value)}
           />
         </label>
-        {this._problem && <Refusal problem={this._problem} />}
+        {this._problem && (
+          <div id={REFUSAL}>
+            <ProblemAlert problem={this._problem} />
+          </div>
+        )}
       </>
     );
   }
-}
-
-/** Why the place was refused. No alert box: of one that tells of an error JupyterLab takes a dialog for not filled in. */
-function Refusal({ problem }: { readonly problem: IProblem }): JSX.Element {
-  const { trans } = useApp();
-  const hint = problemHint(problem, trans);
-  const words = [problem.message || problemTitle(problem.code, trans), hint];
-  return (
-    <p id={REFUSAL} role="alert" className="jp-Qwen3ft-refusal">
-      {words.filter(each => each !== '').join(' ')}
-    </p>
-  );
 }
 
 async function isWanted(app: IApp, plan: IMovePlan): Promise<boolean> {

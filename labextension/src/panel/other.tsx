@@ -11,6 +11,7 @@ import { useApp, usePending } from '../components/context';
 import { reviewDownload } from '../components/review';
 import { isAddress, optionsOf } from '../domain/named';
 import { PlanButton } from './model';
+import { inARow } from '../domain/words';
 
 /** After the last key the server is asked what a text means. */
 const PAUSE_MS = 300;
@@ -78,8 +79,8 @@ export function Meant({ meaning }: { readonly meaning: IMeaning }): JSX.Element 
 /** Why a text means no model, and what to write instead. */
 function Refusal({ problem }: { readonly problem: IProblem }): JSX.Element {
   return (
-    <p role="alert" className="jp-Qwen3ft-refusal">
-      {[problem.message, problem.hint].filter(words => words !== '').join(' ')}
+    <p role="alert" className="jp-Qwen3ft-refusal jp-mod-field">
+      {inARow(problem.message, problem.hint)}
     </p>
   );
 }

@@ -13,6 +13,7 @@ import { Actions } from '../state/actions';
 import { tellOfKept } from './delete';
 import { freeUpSpace } from './free';
 import { Move } from './move';
+import { inARow } from '../domain/words';
 
 interface ICacheProps {
   readonly cache: ICache;
@@ -40,7 +41,7 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
     ];
     const isSure = await confirmLoss({
       title: trans.__('Delete every model in the cache?'),
-      body: body.join(' ').trim(),
+      body: inARow(...body),
       action: trans.__('Delete all'),
       cancel: trans.__('Cancel')
     });

@@ -25,6 +25,7 @@ import { Notices } from './notices';
 import { SIDES } from './protocol';
 import { Settings } from './settings';
 import { sideName, TurnView } from './turn';
+import { inARow } from '../domain/words';
 
 /** From this width on, in pixels, the settings are open when a playground is first seen. */
 const WIDE = 760;
@@ -228,7 +229,7 @@ function Announcer(): JSX.Element {
   const loaded = told.phase === 'ready' && told.turns.length === 0 ? trans.__('The model is loaded.') : '';
   return (
     <div className="jp-Qwen3ft-announcer" role="status">
-      {isOver ? words.join(' ') : loaded}
+      {isOver ? inARow(...words) : loaded}
     </div>
   );
 }

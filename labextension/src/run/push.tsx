@@ -17,6 +17,7 @@ import { FormBox } from './after';
 import { useRun } from './context';
 import type { Fields } from './plan';
 import { given } from './plan';
+import { inARow } from '../domain/words';
 
 /** A plan, and what it was asked for with: nothing else is uploaded. */
 interface IPlanned {
@@ -203,7 +204,7 @@ function confirmUpload(plan: IPushPlan, language: ILanguage): Promise<boolean> {
   const what = trans.__('%1 go to %2 on %3.', sizeWords(plan, language), plan.repo_id, hubName(plan.hub));
   return isAccepted({
     title: trans.__('Upload to %1?', plan.repo_id),
-    body: `${what} ${trans.__('Who will see it: %1.', audience(plan, language))}`,
+    body: inARow(what, trans.__('Who will see it: %1.', audience(plan, language))),
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       isHidden(plan)

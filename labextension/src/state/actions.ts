@@ -60,9 +60,9 @@ export class Actions {
     return this.act(Actions.MOVE, client => client.move(folder));
   }
 
-  /** Remove a job's record. */
-  async forget(job: IJob): Promise<boolean> {
-    return this.act(job.id, client => client.forget(job.id));
+  /** Remove a job's record, and its entry at PAI-DLC if that is to go, too. */
+  async forget(job: IJob, isThere = false): Promise<boolean> {
+    return this.act(job.id, client => client.forget(job.id, isThere));
   }
 
   /** Remove the records of all jobs that have ended. */

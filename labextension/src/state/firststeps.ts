@@ -1,17 +1,27 @@
-/** Whether a newcomer is told what to do first: until that was closed, or until something has been done. */
+/** What a newcomer is told to do next: until that was closed, or until there was a fine-tune. */
 
 import { isHere } from '../domain/cache';
+import { PRACTICE_MODEL } from '../domain/models';
 import type { ISnapshot } from './snapshot';
 
-/** How far somebody is: nothing is known yet; nothing was ever done; there is a model, or there was a job. */
-export type Standing = 'unknown' | 'new' | 'begun';
+/** How far somebody is: nothing is known yet; there is no model; there is one; there was a fine-tune. */
+export type Standing = 'unknown' | 'new' | 'ready' | 'tuned';
 
 /** How far somebody is, as the server tells. */
 export function standingOf({ status, cache, jobs }: ISnapshot): Standing {
-  if (jobs.length > 0 || (cache !== null && (cache.incoming > 0 || cache.models.some(isHere)))) {
-    return 'begun';
+  if (jobs.some(({ kind }) => kind === 'finetune')) {
+    return 'tuned';
   }
-  return status === null || cache === null ? 'unknown' : 'new';
+  if (status === null || cache === null) {
+    return 'unknown';
+  }
+  return cache.models.some(isHere) ? 'ready' : 'new';
+}
+
+/** The model to begin with of those that are here: rather not the one for practice; empty where there is none. */
+export function modelToTune({ cache }: ISnapshot): string {
+  const names = (cache?.models ?? []).filter(isHere).map(each => each.model_name);
+  return names.find(name => name !== PRACTICE_MODEL) ?? names[0] ?? '';
 }
 
 /** Remembers in the user's settings that the hint has had its time. */

@@ -3,7 +3,7 @@
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import type { IJob } from '../api/answers';
+import type { IJob, IProgress } from '../api/answers';
 import { SERVER_MISSING } from '../api/request';
 import type { IApp } from '../components/context';
 import { inApp, useApp, useStore } from '../components/context';
@@ -66,17 +66,22 @@ function RunningJobs(): JSX.Element | null {
   );
 }
 
-/** How many jobs there are, how far they are where that is known of one, and how fast bytes come. */
+/** How many jobs there are, how far one is or what it does where that is not known, and how fast bytes come. */
 export function sumWords(running: ReadonlyArray<IJob>, { trans, locale }: ILanguage): string {
   const going = running.filter(job => !isPaused(job)).flatMap(({ progress }) => (progress ? [progress] : []));
   const rate = going.reduce((sum, { unit, rate }) => sum + (unit === 'bytes' ? (rate ?? 0) : 0), 0);
   const [only] = running.length === 1 ? going : [];
-  const isKnown = only !== undefined && only.total !== null && only.total > 0;
   return [
     trans._n('%1 job', '%1 jobs', running.length),
-    isKnown ? formatPercent(Math.min(1, only.done / (only.total ?? 1)), locale) : '',
+    only === undefined ? '' : howFar(only, locale),
     rate > 0 ? formatRate(rate, locale) : ''
   ]
     .filter(part => part !== '')
     .join(' · ');
+}
+
+/** A share of the phase that is under way; its name once there is no more to count in it: the job is not at its end. */
+function howFar({ done, total, phase_words }: IProgress, locale: string): string {
+  const isKnown = total !== null && total > 0 && done < total;
+  return isKnown ? formatPercent(done / total, locale) : phase_words;
 }

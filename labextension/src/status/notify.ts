@@ -43,5 +43,7 @@ export function notifyOfEnds(app: IApp): void {
 /** A sentence; notifications are plain text. */
 function noticeOf(job: IJob, { trans }: IApp): string {
   const said = trans.__('%1: %2', job.title, job.state_words);
-  return job.error === null || job.error.message === '' ? said : `${said}. ${job.error.message}`;
+  return job.error === null || job.error.message === ''
+    ? said
+    : trans.__('%1: %2. %3', job.title, job.state_words, job.error.message);
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qwen3ft_jupyter.faces.verbs.entries import JSON, MAGIC, TYPED, Argument, Option, Verb
+from qwen3ft_jupyter.faces.verbs.entries import ALL, JSON, MAGIC, TYPED, Argument, Option, Verb
 from qwen3ft_jupyter.messages import Message
 
 ID: Final = Argument("ID", "id", "job")
@@ -44,7 +44,7 @@ JOBS: Final[tuple[Verb, ...]] = (
         "jobs forget",
         "Deletes a job's record and log; its results stay.",
         (ID,),
-        (Option("--there", "deletes it from the list of PAI-DLC as well, if it ran there."),),
+        (Option("--there", "deletes it from the list of PAI-DLC as well, if it ran there.", faces=ALL),),
         panel=Message("Forget"),
     ),
 )

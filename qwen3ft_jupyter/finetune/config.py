@@ -59,7 +59,10 @@ OBJECTIVE_FIELDS = tuple(dict.fromkeys(name for one in OBJECTIVES.values() for n
 """Fields that only some objectives have."""
 
 NEEDS: Mapping[str, Mapping[str, list[str]]] = {
-    **{name: {"objective": [one.name for one in OBJECTIVES.values() if name in one.fields]} for name in OBJECTIVE_FIELDS},
+    **{
+        name: {"objective": [one.name for one in OBJECTIVES.values() if name in one.fields]}
+        for name in OBJECTIVE_FIELDS
+    },
     "trainable_layers": {"method": ["full"]},
     "lora": {"method": ["lora"]},
     "dlc": {"launcher": ["pai-dlc"]},

@@ -21,6 +21,7 @@ from qwen3ft_jupyter.loading.machine import this_machine
 from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import model_tensors
 from qwen3ft_jupyter.messages import Names
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +102,7 @@ def load_for_training(
 
     def load() -> Model:
         model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
+        reporter.progress(Progress("preparing"))  # until training begins, which takes seconds
         if is_4bit:
             evaluate_as_trained(model)
         set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout

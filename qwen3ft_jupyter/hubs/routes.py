@@ -141,7 +141,7 @@ def _translated(revision: str | None) -> str | None:
 
 
 def _told(failures: Mapping[HubName, HubError]) -> Texts:
-    return Texts((failure.message for failure in failures.values()), " ")
+    return Texts(dict.fromkeys(failure.message for failure in failures.values()), " ")  # one proxy refuses for all
 
 
 def _joined(failures: Mapping[HubName, HubError]) -> HubError:

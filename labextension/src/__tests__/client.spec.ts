@@ -29,6 +29,8 @@ const ASKED: ReadonlyArray<readonly [string, Ask]> = [
   ['DELETE models/cache/huggingface%3Ao_n?owner=huggingface', client => client.evict(SLUG, 'huggingface')],
   ['GET jobs?ids=j%2Ck&no_track_activity=1', client => client.someJobs(['j', 'k'])],
   ['DELETE jobs', client => client.forgetEnded()],
+  ['DELETE jobs/j', client => client.forget('j')],
+  ['DELETE jobs/j?there=true', client => client.forget('j', true)],
   ['GET jobs/j?metrics=false&no_track_activity=1', client => client.job('j')],
   ['GET jobs/j/metrics?after=7&no_track_activity=1', client => client.metrics('j', 7)],
   ['POST jobs/j/pause', client => client.pause('j')],

@@ -6,13 +6,16 @@ import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import { appWidget } from '../components/context';
+import { CommandIDs } from '../domain/commands';
 import { FirstSteps } from '../panel/firststeps';
 import { Store } from '../state/store';
 import { ENGLISH, eventually, FakeServer } from './fake';
 
 const THEIRS = { model_name: 'o/a', slug: 'huggingface:o_a', owner: 'huggingface' };
 const OURS = { model_name: 'o/a', slug: 'o_a', owner: 'qwen3ft' };
+const PRACTICE = { model_name: 'qwen3ft/Qwen3-Practice', slug: 'p', owner: 'qwen3ft' };
 const JOB = { id: 'j', kind: 'download', state: 'running', params: { model_name: 'o/a' } };
+const TUNING = { id: 't', kind: 'finetune', state: 'failed', params: {} };
 
 let server: FakeServer;
 let store: Store;
@@ -24,7 +27,9 @@ beforeEach(() => {
   store = new Store({ client: server.client, events: null, intervalMs: 1e6 });
   store.showLists(() => false);
   ends = 0;
-  widget = appWidget({ ...ENGLISH, store, commands: new CommandRegistry() }, <FirstSteps />);
+  const commands = new CommandRegistry();
+  commands.addCommand(CommandIDs.openFineTune, { execute: () => undefined });
+  widget = appWidget({ ...ENGLISH, store, commands }, <FirstSteps />);
   Widget.attach(widget, document.body);
 });
 
@@ -34,6 +39,8 @@ afterEach(() => {
 });
 
 const hint = () => widget.node.querySelector('[role=note]');
+const tuneButton = () =>
+  hint()?.querySelector('.jp-Qwen3ft-actions button')?.getAttribute('aria-label') ?? '';
 
 function follow(isWanted: boolean): void {
   store.actions.firstSteps.follow(isWanted, async () => void (ends += 1));
@@ -62,17 +69,29 @@ describe('the first steps', () => {
     expect(ends).toBe(1);
   });
 
-  it.each([{ cached: [OURS] }, { jobs: [JOB] }])(
-    'are over with the first model or job, also when that has gone: %j',
-    async begun => {
-      follow(true);
-      await look(begun);
-      await eventually(() => expect(ends).toBe(1));
-      await look();
-      expect(store.actions.firstSteps.isWanted).toBe(false);
-      expect(hint()).toBeNull();
-    }
-  );
+  it('lead on to a fine-tune once a model is here, rather not of the one for practice', async () => {
+    follow(true);
+    await look({ jobs: [JOB] });
+    await eventually(() => expect(hint()?.textContent).toContain('First steps'));
+    await look({ cached: [PRACTICE], jobs: [JOB] });
+    await eventually(() => expect(hint()?.textContent).toContain('Next step'));
+    expect(tuneButton()).toContain('Fine-tune qwen3ft/Qwen3-Practice');
+    await look({ cached: [THEIRS, PRACTICE, OURS] });
+    await eventually(() => expect(tuneButton()).toContain('Fine-tune o/a'));
+    expect(ends).toBe(0);
+    widget.node.querySelector<HTMLButtonElement>('button[aria-label="Dismiss"]')!.click();
+    await eventually(() => expect(hint()).toBeNull());
+    expect(ends).toBe(1);
+  });
+
+  it('are over with the first fine-tune, also when that is forgotten', async () => {
+    follow(true);
+    await look({ cached: [OURS], jobs: [TUNING] });
+    await eventually(() => expect(ends).toBe(1));
+    await look({ cached: [OURS] });
+    expect(store.actions.firstSteps.isWanted).toBe(false);
+    expect(hint()).toBeNull();
+  });
 
   it('are not told where their end cannot be remembered, nor where it is', async () => {
     await look();

@@ -9,6 +9,7 @@ import type { IDraft } from '../finetune/draft';
 import { newDraft } from '../finetune/draft';
 import { Latest } from '../finetune/latest';
 import { FineTuneModel } from '../finetune/model';
+import { shownFields } from '../finetune/needed';
 import { Store } from '../state/store';
 import { eventually, FakeServer } from './fake';
 
@@ -315,5 +316,40 @@ describe('the latest question', () => {
     latest.ask(() => Promise.reject(new Error('gone')));
     await eventually(() => expect(latest.problem?.message).toBe('gone'));
     expect([latest.value, latest.isFresh]).toEqual([1, false]);
+  });
+});
+
+describe('the fields that are shown', () => {
+  const DEFAULTS = { method: 'lora', objective: 'sft', launcher: 'local' };
+
+  async function shown(values: Parameters<FineTuneModel['set']>[0]): Promise<ReadonlyArray<string>> {
+    const { server, model } = make();
+    server.reply('POST finetune/check', { ...RIGHT, defaults: DEFAULTS });
+    model.load();
+    model.set(values);
+    await eventually(() => expect(model.checked.value?.defaults.method).toBe('lora'));
+    return shownFields(model).map(({ name }) => name);
+  }
+
+  it('are not those of another objective, method or launcher', async () => {
+    const names = await shown({});
+    expect(names).toEqual(expect.arrayContaining(['objective', 'epochs', 'lora.r', 'launcher']));
+    expect(names.filter(name => /^(beta|rpo_alpha|trainable_layers|dlc\.)/.test(name))).toEqual([]);
+  });
+
+  it('are those of what is chosen', async () => {
+    expect(await shown({ objective: 'orpo' })).toContain('beta');
+    expect(await shown({ objective: 'orpo' })).not.toContain('rpo_alpha');
+    expect(await shown({ objective: 'dpo' })).toContain('rpo_alpha');
+    const full = await shown({ method: 'full', launcher: 'pai-dlc' });
+    expect(full).toEqual(expect.arrayContaining(['trainable_layers', 'dlc.region']));
+    expect(full).not.toContain('lora.r');
+  });
+
+  it('are also those that somebody has filled in, and all of them where a run says what is chosen', async () => {
+    expect(await shown({ beta: '0.2' })).toContain('beta');
+    expect(await shown({ init_from: 'runs/first' })).toEqual(
+      expect.arrayContaining(['beta', 'trainable_layers'])
+    );
   });
 });

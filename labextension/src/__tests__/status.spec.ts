@@ -40,8 +40,21 @@ describe('sumWords', () => {
     expect(words(RUNNING, { ...RUNNING, id: 'k' }, steps, waits)).toBe('4 jobs · 10.0 MB/s');
   });
 
-  it('says no share where the whole is not known', () => {
+  it('says no share where the whole is not known, but what is done', () => {
     expect(words({ ...RUNNING, progress: null })).toBe('1 job');
+    const loading = {
+      phase: 'loading',
+      phase_words: 'loading the model',
+      done: 0,
+      total: null,
+      unit: 'steps'
+    };
+    expect(words({ ...RUNNING, progress: loading })).toBe('1 job · loading the model');
+  });
+
+  it('does not take the end of a phase for that of the job', () => {
+    const loaded = { phase: 'loading', phase_words: 'loading the model', done: 1, total: 1, unit: 'steps' };
+    expect(words({ ...RUNNING, progress: loaded })).toBe('1 job · loading the model');
   });
 });
 

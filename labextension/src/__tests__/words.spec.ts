@@ -3,7 +3,7 @@ import { PRACTICE_MODEL } from '../domain/models';
 import { problemTitle } from '../domain/problems';
 import { resultWords, shares } from '../domain/result';
 import { isSameVersion } from '../domain/version';
-import { amountWords, resumeWord, resumeWords } from '../domain/words';
+import { amountWords, inARow, resumeWord, resumeWords } from '../domain/words';
 import { ENGLISH } from './fake';
 import { PYTHON } from './python';
 
@@ -25,6 +25,17 @@ describe('problemTitle', () => {
 describe('PRACTICE_MODEL', () => {
   it('is what the Python side calls it', () => {
     expect(found(/^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
+  });
+});
+
+describe('inARow', () => {
+  it.each([
+    [['One.', 'Two.'], 'One. Two.'],
+    [['第一句。', '第二句。'], '第一句。第二句。'],
+    [['', '文件夹不存在：', '/m'], '文件夹不存在：/m'],
+    [['One.', ''], 'One.']
+  ])('writes %j as %s', (sentences, row) => {
+    expect(inARow(...sentences)).toBe(row);
   });
 });
 

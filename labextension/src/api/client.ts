@@ -253,11 +253,7 @@ export class Client {
     await this._ask('delete', '/jobs');
   }
 
-  /**
-   * Remove a job's record.
-   *
-   * @param isThere - Whether its entry at PAI-DLC goes, too.
-   */
+  /** Remove a job's record, and its entry at PAI-DLC if that is to go, too. */
   async forget(id: string, isThere = false): Promise<void> {
     await this._ask('delete', '/jobs/{id}', { id }, { query: isThere ? { there: 'true' } : undefined });
   }

@@ -5,6 +5,7 @@ import { useApp } from '../components/context';
 import { useModel } from './context';
 import { Field } from './field';
 import type { IField } from './fields';
+import { shownFields } from './needed';
 import type { Section } from './sections';
 import { SECTIONS, sectionTitle, UP_FRONT } from './sections';
 
@@ -12,7 +13,7 @@ import { SECTIONS, sectionTitle, UP_FRONT } from './sections';
 export function Advanced(): JSX.Element {
   const { trans } = useApp();
   const model = useModel();
-  const fields = model.shownFields.filter(field => !UP_FRONT.has(field.name));
+  const fields = shownFields(model).filter(field => !UP_FRONT.has(field.name));
   const wrong = fields.filter(field => model.problemsOf(field.name).length > 0);
   const changed = fields.filter(field => model.draft.values[field.name] !== undefined);
   return (

@@ -3,7 +3,6 @@
 import type { IJob, IProblem } from '../api/answers';
 import type { FineTuneClient, IChange, IChecked, IFieldProblem, IPlan, IPreview } from '../api/finetune';
 import type { Json } from '../api/read';
-import { text } from '../api/read';
 import { isActive } from '../domain/jobs';
 import type { Store } from '../state/store';
 import { countHere } from './arrivals';
@@ -58,19 +57,6 @@ export class FineTuneModel {
 
   get fields(): ReadonlyArray<IField> {
     return this.schema.value ?? [];
-  }
-
-  /** The fields that are of account as things are, and those that somebody has filled in or that are wrong. */
-  get shownFields(): ReadonlyArray<IField> {
-    // Whoever goes on from a run gets its objective and method without saying so.
-    const isInherited = this.text('init_from') !== '' || this.text('from_run') !== '';
-    return this.fields.filter(
-      ({ name, needs }) =>
-        isInherited ||
-        needs.every(need => need.values.includes(this._valueOf(need.name))) ||
-        this._draft.values[name] !== undefined ||
-        this.problemsOf(name).length > 0
-    );
   }
 
   /** The config as it is filled in. */
@@ -210,11 +196,6 @@ export class FineTuneModel {
     this._stopListening();
     this._listeners.clear();
     [this.checked, this.plan, this.preview, this.starting, this.schema].forEach(each => each.stop());
-  }
-
-  /** What is filled in, or what holds where nothing is; empty while that is not known. */
-  private _valueOf(name: string): string {
-    return this.text(name) || text(this.checked.value?.defaults[name]);
   }
 
   private _isUntouched(name: string): boolean {

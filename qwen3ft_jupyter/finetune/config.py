@@ -116,7 +116,7 @@ class LoraConfig(Group):
     dora: bool = Field(default=False, title="DoRA")
     """Learn the weights' lengths apart from their directions: slower, closer to a full fine-tune at a low r."""
     loraplus_ratio: float | None = Field(default=None, ge=1, le=1000, title="LoRA+ ratio")
-    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. without: the same rate for all."""
+    """How many times learning_rate the B matrices get (LoRA+), customarily 16; without: the same rate for all."""
     trainable_token_indices: Annotated[
         Literal["auto"] | tuple[Annotated[int, Field(ge=0, lt=rules.MOST_TOKEN_IDS)], ...],
         BeforeValidator(rules.read_token_ids),
@@ -246,7 +246,7 @@ class FineTuneConfig(Group):
     ] = Field(default="auto", title="Attention")
     """How transformers computes attention."""
     activation_checkpointing: bool | None = None
-    """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. without: on a GPU only."""
+    """Recompute activations, not keep them: a fifth slower, a fraction of the memory; without: on a GPU only."""
     overwrite: bool = Field(default=False, json_schema_extra=BASIC)
     """Replace an earlier result in output_dir."""
     revision: Annotated[

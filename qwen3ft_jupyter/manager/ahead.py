@@ -1,4 +1,4 @@
-"""Looks ahead at a fine-tune, and starts it or an evaluation, in a process of its own: what reads data, no server imports."""
+"""Looks ahead at a fine-tune, or starts it or an evaluation, in a process of its own: no server imports so much."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _POLL_S = 0.2
 def look_ahead(
     starter: Starter, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event
 ) -> dict[str, Any]:
-    """Return what `ModelManager.plan_fine_tune` or `preview` does, as JSON with messages; the id of the job that is started.
+    """Return what `ModelManager.plan_fine_tune` or `preview` does, as JSON with messages; else the id of a new job.
 
     Args:
         starter: Says which settings are in force.

@@ -82,6 +82,13 @@ describe('resultWords', () => {
     ]);
   });
 
+  it('say no method and no folder of an evaluation, which makes none', () => {
+    const config = { data: ['/home/me/a.jsonl'], method: 'lora', output_dir: 'runs/x' };
+    expect(resultWords(parseJob({ id: 'j', kind: 'evaluate', params: { config } }), ENGLISH)).toEqual([
+      ['Data', 'a.jsonl']
+    ]);
+  });
+
   it('say that the practice model comes from this package, not from the hub that it is served as', () => {
     const params = { model_name: PRACTICE_MODEL };
     const told = (hub: string) => resultWords(parseJob({ id: 'j', params, result: { hub } }), ENGLISH);

@@ -43,7 +43,7 @@ export function problemTitle(code: string, trans: TranslationBundle): string {
     case 'bad-config':
       return trans.__('The fine-tune settings are wrong');
     case 'bad-data':
-      return trans.__('The training data cannot be read');
+      return trans.__('The data cannot be read');
     case 'model-not-found':
       return trans.__('The hub has no such model');
     case 'access-denied':

@@ -12,6 +12,8 @@ import { originName } from './names';
 export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair> {
   const result = job.result ?? {};
   const config = json(job.params.config);
+  // An evaluation has such a config, too, and makes no folder.
+  const tuned = job.kind === 'evaluate' ? {} : config;
   const { trans, locale } = language;
   const steps = number(result.steps);
   const evalLoss = number(result.eval_loss);
@@ -20,13 +22,13 @@ export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair>
     [trans.__('Hub'), originName(text(job.params.model_name), text(result.hub), trans)],
     [trans.__('Deleted to make room'), list(result.evicted).map(text).join(', ')],
     [trans.__('Data'), dataWords(config.data)],
-    [trans.__('Method'), text(config.method)],
+    [trans.__('Method'), text(tuned.method)],
     [trans.__('Steps'), steps === null ? '' : formatCount(steps, locale)],
     [trans.__('Loss'), lossWords(job, language)],
     [trans.__('Loss on held-out rows'), evalLoss === null ? '' : formatMetric(evalLoss, locale)],
     [
       trans.__('Folder'),
-      text(result.output_dir) || text(result.folder) || text(result.target) || text(config.output_dir)
+      text(result.output_dir) || text(result.folder) || text(result.target) || text(tuned.output_dir)
     ],
     ...movedWords(job, language)
   ];

@@ -14,7 +14,7 @@ import { CommandIDs } from '../domain/commands';
 import { MainViews } from '../main/views';
 import type { PlaygroundArgs } from './args';
 import { readArgs } from './args';
-import { labelOf } from './choices';
+import { labelOf, tunedChoices } from './choices';
 import { endKernel } from './kernels';
 
 /** What the application has for playgrounds. */
@@ -37,7 +37,8 @@ export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlac
     id: 'qwen3ft-playground',
     icon: qwen3ftIcon,
     keyOf: args => args.key,
-    title: ({ model, adapter, label }) => title(label || labelOf({ model, adapter }, [])),
+    title: ({ model, adapter, label }) =>
+      title(label || labelOf({ model, adapter }, tunedChoices(context.store.snapshot.jobs))),
     load: async (args, view) => {
       const { openPlayground } = await import('./view');
       const { serviceManager: services } = app;

@@ -120,6 +120,7 @@ function PlannedForm(props: IPlannedProps): JSX.Element {
   const { store, trans } = app;
   const key = `${useRun().jobId} ${what}`;
   const isPending = usePending(key);
+  React.useEffect(() => store.actions.tellBeside(key), [store, key]);
   const failure = useStore(({ actions }) => actions.problemOf(key));
   const { plan, problem } = usePlan(what, fields);
   const start = async () => {

@@ -62,12 +62,14 @@ function Result({ job }: { readonly job: IJob }): JSX.Element | null {
       )}
       {report && (
         <>
-          <ActionButton
-            label={trans.__('Report')}
-            description={trans.__('Report: %1', job.title)}
-            isExpanded={isOpen}
-            onClick={() => setOpen(!isOpen)}
-          />
+          <div className="jp-Qwen3ft-actions">
+            <ActionButton
+              label={trans.__('Report')}
+              description={trans.__('Report: %1', job.title)}
+              isExpanded={isOpen}
+              onClick={() => setOpen(!isOpen)}
+            />
+          </div>
           {isOpen && <Report report={report} />}
         </>
       )}

@@ -38,6 +38,7 @@ export function PushForm({ run, onClose }: IFormProps): JSX.Element {
   const [problem, setProblem] = React.useState<IProblem | null>(null);
   const [isAsking, setAsking] = React.useState(false);
   const isPending = usePending(key);
+  React.useEffect(() => store.actions.tellBeside(key), [store, key]);
   const failure = useStore(({ actions }) => actions.problemOf(key));
   const fields: Fields = { run, repo_id: repo.trim(), hub, public: isPublic };
   const plan = planned?.plan ?? null;

@@ -20,9 +20,18 @@ export class Actions {
   /** Newer commits of what is cached. */
   readonly updates: Updates;
 
-  /** Why the latest action failed, null once dismissed or succeeded. */
+  /** Why the latest action failed, null once dismissed or succeeded, and where that is told beside what was asked. */
   get problem(): IProblem | null {
-    return this._failure?.problem ?? null;
+    return this._failure === null || this._toldBeside.has(this._failure.key) ? null : this._failure.problem;
+  }
+
+  /** Tell of failed actions on this thing only beside what was asked, until what is returned is called. */
+  tellBeside(key: string): () => void {
+    this._toldBeside.add(key);
+    return () => {
+      this._toldBeside.delete(key);
+      this._options.onChange();
+    };
   }
 
   /** Why the latest action failed, if it was one on this thing. */
@@ -136,6 +145,7 @@ export class Actions {
 
   private _failure: IFailure | null = null;
   private readonly _pending = new Set<string>();
+  private readonly _toldBeside = new Set<string>();
 }
 
 type Action<T> = (client: Client) => Promise<T>;

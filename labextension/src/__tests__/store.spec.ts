@@ -246,11 +246,14 @@ describe('Store', () => {
 
   it('tells of what failed only beside what was asked, as long as that is there to tell it', async () => {
     server.reply('POST jobs/j/stop', { code: 'job-not-found', message: 'm', hint: 'h' }, 404);
+    const merge = () => store.actions.act('j merge', client => client.stop('j'));
     const leave = store.actions.tellBeside('j merge');
-    expect(await store.actions.act('j merge', client => client.stop('j'))).toBe(false);
+    expect(await merge()).toBe(false);
     expect(store.actions.problem).toBeNull();
     expect(store.actions.problemOf('j merge')?.code).toBe('job-not-found');
     leave();
+    expect(store.actions.problem).toBeNull();
+    await merge();
     expect(store.actions.problem?.code).toBe('job-not-found');
   });
 

@@ -197,7 +197,7 @@ function Conversation(): JSX.Element {
         {told.turns.map((turn, index) => (
           <TurnView key={index} turn={turn} hasAdapter={told.model?.hasAdapter ?? false} />
         ))}
-        {told.turns.length === 0 && (
+        {told.turns.length === 0 && told.phase !== 'loading' && (
           <li className="jp-Qwen3ft-empty">
             {told.model
               ? trans.__('Ask the first question below.')

@@ -25,12 +25,12 @@ export class Actions {
     return this._failure === null || this._toldBeside.has(this._failure.key) ? null : this._failure.problem;
   }
 
-  /** Tell of failed actions on this thing only beside what was asked, until what is returned is called. */
+  /** Tell of failed actions on this thing only beside what was asked, until what is returned is called: it was read. */
   tellBeside(key: string): () => void {
     this._toldBeside.add(key);
     return () => {
       this._toldBeside.delete(key);
-      this._options.onChange();
+      this._setFailure(this._failure?.key === key ? null : this._failure);
     };
   }
 

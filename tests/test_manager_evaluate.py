@@ -175,22 +175,23 @@ def test_an_evaluation_that_is_not_to_fetch_begins_without_a_hub_and_its_job_doe
         assert [str(one.name) for one in manager.cached_datasets()] == ["ms:org/my_talks"]
 
 
-def test_an_evaluation_that_is_not_to_fetch_reads_no_rows_and_its_job_tells_what_is_wrong_with_them(
+def test_wrong_rows_are_told_with_file_and_row_before_there_is_a_job(
     manager: ModelManager, place: Path, tmp_path: Path
 ) -> None:
-    """As REST starts one: a large file keeps no request waiting."""
+    """Also where no hub is to be asked, as REST starts one: in a process of its own, so that no server reads them."""
     wrong = tmp_path / "wrong.jsonl"
-    wrong.write_text('{"nothing": "known"}\n')
+    wrong.write_text('{"question": "Hi?", "answer": "Hi."}\n{"question": "Hi?", "answer": ["Hi."]}\n')
+    asked = {"name": str(place / "runs/first"), "data": str(wrong)}
 
     told = manager.foresee_evaluation(place / "runs/first", wrong)
-    job = manager.evaluate(place / "runs/first", wrong, fetch=False, device="cpu")
-    job.wait()
 
     assert told.data == (str(wrong),)
-    assert job.status().state == "failed"
-    assert "wrong.jsonl" in str(job.status().error)
-    with pytest.raises(BadData, match=r"wrong\.jsonl"):
-        manager.evaluate(place / "runs/first", wrong, device="cpu")
+    with pytest.raises(BadData, match=r"wrong\.jsonl row 2"):
+        manager.look_ahead("evaluate", asked, folder=None, stop=threading.Event())
+    for fetch in (True, False):
+        with pytest.raises(BadData, match=r"wrong\.jsonl row 2"):
+            manager.evaluate(place / "runs/first", wrong, device="cpu", fetch=fetch)
+    assert manager.jobs() == []
 
 
 @pytest.mark.parametrize("fetch", [True, False])

@@ -75,6 +75,13 @@ def test_several_messages_are_said_one_by_one() -> None:
     assert render(both, "zh") == "剩余 1 min 15 s; 缓存为空。."
 
 
+def test_sentences_in_a_row_have_no_space_after_a_full_stop_of_chinese() -> None:
+    both = Message("{parts}", parts=Texts(["The cache is empty.", "", "The cache is empty."], " "))
+
+    assert render(both, "en") == "The cache is empty. The cache is empty."
+    assert render(both, "zh") == "缓存为空。缓存为空。"
+
+
 def test_what_a_face_writes_for_a_command_is_said_too() -> None:
     hint = Message("Download it: {command}", command=Command("download", "a/b"))
 

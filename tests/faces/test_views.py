@@ -14,13 +14,13 @@ from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces import actions, job_views, losses, parsing, verbs, views
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import progress_parts
-from qwen3ft_jupyter.faces.job_views import fetch_facts, share_words
+from qwen3ft_jupyter.faces.job_views import fetch_facts, jobs_table, share_words
 from qwen3ft_jupyter.faces.views import MOST_PATHS, check_owner, plan_table, read_speed, room_words, split_sources
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.manager.overview import CacheSummary
 from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.work import Progress
-from tests.server.standin import plan_of
+from tests.server.standin import HALFWAY, StandInJob, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,16 @@ def test_the_examples_are_true(module: ModuleType) -> None:
     done = doctest.testmod(module)
     assert done.attempted > 0
     assert done.failed == 0
+
+
+def test_the_end_of_a_phase_is_not_taken_for_that_of_a_job() -> None:
+    def shown(progress: Progress) -> str:
+        job = StandInJob("a", script=[replace(HALFWAY, progress=progress)]).snapshot()
+        table = jobs_table([job], "cli")
+        return str(dict(zip(table.columns, table.rows[0], strict=True))[""])
+
+    assert shown(Progress("transferring", 30, 40)) == "75%"
+    assert shown(Progress("loading", 1, 1, "steps")) == ""
 
 
 # What people give

@@ -60,6 +60,28 @@ def test_it_has_every_field_with_what_a_form_shows() -> None:
         assert "default" in entry or name in SCHEMA["required"], name
 
 
+def test_what_is_of_account_with_another_field_alone_says_so() -> None:
+    """Forms show it only then; what it says is what the config refuses."""
+    needs = {name: entry["x-needs"] for name, entry in SCHEMA["properties"].items() if "x-needs" in entry}
+
+    assert needs == {
+        "beta": {"objective": ["dpo", "orpo"]},
+        "rpo_alpha": {"objective": ["dpo"]},
+        "label_smoothing": {"objective": ["dpo"]},
+        "trainable_layers": {"method": ["full"]},
+        "lora": {"method": ["lora"]},
+        "dlc": {"launcher": ["pai-dlc"]},
+    }
+    for name in needs.keys() - {"lora", "dlc"}:
+        with pytest.raises(BadConfig, match=name):
+            FineTuneConfig.from_dict({**LEAST, name: 0.1 if name != "trainable_layers" else 1})
+
+
+def test_no_help_says_null() -> None:
+    """Who leaves a field of a form empty writes nothing of the kind."""
+    assert [name for name, entry in properties().items() if "null" in entry["description"]] == []
+
+
 def test_the_defaults_of_the_schema_are_those_of_a_config() -> None:
     config = FineTuneConfig.from_dict(LEAST).to_dict()
     groups = {group: config.pop(group) for group in ("lora", "dlc")}

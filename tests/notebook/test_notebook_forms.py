@@ -245,6 +245,23 @@ def test_the_numbers_in_grey_are_those_of_preset_and_method(manager: StandInMana
     assert (shown.epochs.placeholder, shown.learning_rate.placeholder) == ("1.0", "1e-05")
 
 
+def test_only_fields_of_account_are_shown_and_those_that_were_filled_in(manager: StandInManager) -> None:
+    shown = form(manager)
+    names = ("beta", "rpo_alpha", "trainable_layers", "lora.r", "dlc.region")
+
+    def visible() -> list[str]:
+        return [name for name in names if shown.fields[name].widget.layout.display != "none"]
+
+    first = visible()
+    shown.objective.value, shown.launcher.value = "orpo", "pai-dlc"
+    chosen = visible()
+    shown.beta.value, shown.objective.value, shown.method.value, shown.launcher.value = "0.2", "sft", "full", "local"
+
+    assert first == ["lora.r"]
+    assert chosen == ["beta", "lora.r", "dlc.region"]
+    assert visible() == ["beta", "trainable_layers"]
+
+
 def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
     shown = form(manager)
     shown.data.value = "<b>.jsonl"

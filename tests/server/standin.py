@@ -611,7 +611,12 @@ class StandInManager:
         self._note("look_ahead", look, given, folder)
         if look == "start":
             return {"id": self.fine_tune(given["config"]).id}
+        if look == "evaluate":
+            return {"id": self.evaluate(fetch=False, **given).id}
         return dict(self.looks[look])
+
+    def delete_there(self, job: StandInJob) -> None:
+        self._note("delete_there", job.id)
 
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:
         self._note("load", model_name, options)

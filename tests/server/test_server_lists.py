@@ -165,3 +165,16 @@ async def test_every_job_that_has_ended_is_forgotten_in_one_request(
 
     assert answer.json == {"forgotten": [jobs[0].id, jobs[2].id]}
     assert [job["id"] for job in rest.json["jobs"]] == [jobs[1].id]
+
+
+async def test_a_job_is_forgotten_at_pai_dlc_only_where_that_is_asked(ask: Ask, manager: StandInManager) -> None:
+    manager.next_script = [DONE]
+    here, there = (manager.new_job("finetune", {}, "Fine-tune") for _ in range(2))
+
+    await ask("delete", f"/jobs/{here.id}")
+    answer = await ask("delete", f"/jobs/{there.id}", query="there=true")
+    wrong = await ask("delete", f"/jobs/{there.id}", query="there=perhaps")
+
+    assert (answer.code, wrong.code) == (204, 400)
+    assert manager.was_asked("delete_there") == [(there.id,)]
+    assert manager.jobs() == []

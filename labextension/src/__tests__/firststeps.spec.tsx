@@ -84,6 +84,15 @@ describe('the first steps', () => {
     expect(ends).toBe(1);
   });
 
+  it('are not told to somebody whose models have gone elsewhere', async () => {
+    follow(true);
+    await look();
+    await eventually(() => expect(hint()).not.toBeNull());
+    await look({ jobs: [{ id: 'm', kind: 'move', state: 'succeeded', params: {} }] });
+    await eventually(() => expect(hint()).toBeNull());
+    expect(ends).toBe(0);
+  });
+
   it('are over with the first fine-tune, also when that is forgotten', async () => {
     follow(true);
     await look({ cached: [OURS], jobs: [TUNING] });

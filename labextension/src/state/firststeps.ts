@@ -15,7 +15,9 @@ export function standingOf({ status, cache, jobs }: ISnapshot): Standing {
   if (status === null || cache === null) {
     return 'unknown';
   }
-  return cache.models.some(isHere) ? 'ready' : 'new';
+  // Whoever has moved a cache, or looked after one, had a model.
+  const isNew = jobs.every(({ kind }) => kind === 'download');
+  return cache.models.some(isHere) ? 'ready' : isNew ? 'new' : 'unknown';
 }
 
 /** The model to begin with of those that are here: rather not the one for practice; empty where there is none. */

@@ -4,7 +4,7 @@ import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
 import type { Locator } from '@playwright/test';
 
 import { expect, openPanel, test, violations } from './panel';
-import { job, model, Standin } from './standin';
+import { cached, job, model, Standin } from './standin';
 
 /** A server on which nothing was ever done. */
 function emptyStandin(): Standin {
@@ -54,7 +54,9 @@ test('a first panel says what to do first; closed, it does not come back', async
   await expect(hint(panel)).toHaveCount(0);
 });
 
-test('with the first job it goes, and does not come back when that is forgotten', async ({ page }) => {
+test('once a model is here it leads on to a fine-tune, and with the first of those it goes for good', async ({
+  page
+}) => {
   const standin = emptyStandin();
   await standin.install(page);
   const kept = await written(page);
@@ -67,13 +69,24 @@ test('with the first job it goes, and does not come back when that is forgotten'
     .poll(() => standin.asked)
     .toEqual(['POST models/download {"model_name":"qwen3ft/Qwen3-Practice"}']);
   standin.jobs = [job('download-1', 'succeeded', { params: { model_name: 'qwen3ft/Qwen3-Practice' } })];
+  standin.cached = [cached('qwen3ft/Qwen3-Practice')];
   await panel.getByRole('button', { name: 'Refresh' }).click();
   await expect(hint(panel)).toHaveCount(0);
+  const next = panel.getByRole('note').filter({ hasText: 'Next step' });
+  await expect(next).toContainText('right-click a file');
+  expect(await violations(page)).toEqual([]);
+  expect(kept).toEqual([]);
+  await next.getByRole('button', { name: /^Fine-tune qwen3ft\/Qwen3-Practice/ }).click();
+  await expect(page.getByRole('tab', { name: 'Fine-tune: Qwen3-Practice' })).toBeVisible();
+
+  standin.jobs = [job('finetune-1', 'failed', { kind: 'finetune' })];
+  await panel.getByRole('button', { name: 'Refresh' }).click();
+  await expect(next).toHaveCount(0);
   await expect.poll(() => kept.length).toBe(1);
   standin.jobs = [];
   await panel.getByRole('button', { name: 'Refresh' }).click();
   await expect(panel.getByText('Nothing has run yet.')).toBeVisible();
-  await expect(hint(panel)).toHaveCount(0);
+  await expect(next).toHaveCount(0);
 });
 
 test.describe('somebody who has switched it off', () => {

@@ -1,4 +1,4 @@
-import { expect, openPanel, test } from './panel';
+import { expect, openPanel, test, violations } from './panel';
 import { job, Standin } from './standin';
 
 const GB = 1e9;
@@ -87,4 +87,33 @@ test('a download that ended says where its bytes came from', async ({ page }) =>
     'Hugging Face2.0 GB · 25%',
     'This disk1.0 GB · 13%'
   ]);
+});
+
+test('a job that ran at PAI-DLC is forgotten there as well only where that is ticked', async ({ page }) => {
+  const standin = new Standin();
+  const params = { config: { model: 'Qwen/Qwen3-0.6B', launcher: 'pai-dlc' } };
+  standin.jobs = ['finetune-1', 'finetune-2'].map(id => job(id, 'succeeded', { kind: 'finetune', params }));
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  const forget = async (isThere: boolean) => {
+    await panel
+      .getByRole('button', { name: /^Forget…/ })
+      .first()
+      .click();
+    const dialog = page.getByRole('dialog', { name: /^Forget “Fine-tune/ });
+    await expect(dialog).toContainText('What it made stays');
+    // A key that is pressed once too often forgets nothing.
+    await expect(dialog.getByRole('button', { name: 'Cancel' })).toBeFocused();
+    await dialog
+      .getByRole('checkbox', { name: 'Delete it from the list of PAI-DLC as well' })
+      .setChecked(isThere);
+    expect(await violations(page, '.jp-Dialog')).toEqual([]);
+    await dialog.getByRole('button', { name: 'Forget', exact: true }).click();
+  };
+  await forget(false);
+  await expect.poll(() => standin.asked).toEqual(['DELETE jobs/finetune-1']);
+  await expect(panel.getByRole('button', { name: /^Forget…/ })).toHaveCount(1);
+  await forget(true);
+  await expect.poll(() => standin.asked.at(-1)).toBe('DELETE jobs/finetune-2?there=true');
 });

@@ -47,9 +47,7 @@ test('what another tool has is adopted once it was shown what is taken from ther
   await standin.install(page);
   await page.goto();
   const panel = await openPanel(page);
-  const menu = panel.getByRole('button', { name: 'More for Qwen/Qwen3-8B' });
-  await menu.click();
-  await page.getByRole('menuitem', { name: 'Adopt into this cache…' }).click();
+  await panel.getByRole('button', { name: 'Adopt into this cache… Qwen/Qwen3-8B' }).click();
   const dialog = page.getByRole('dialog', { name: 'Adopt Qwen/Qwen3-8B into this cache' });
   await expect(dialog).toContainText('It is copied from the Hugging Face cache into this cache.');
   await expect(dialog).toContainText('The files there stay as they are');
@@ -76,7 +74,7 @@ test('what this cache has is not offered to be adopted', async ({ page }) => {
   const theirs = panel.getByRole('list', { name: 'Also on this disk' });
   await theirs.getByRole('button', { name: 'More for Qwen/Qwen3-8B' }).click();
   await expect(page.getByRole('menuitem', { name: 'Use it where it is, without copying' })).toBeVisible();
-  await expect(page.getByRole('menuitem', { name: 'Adopt into this cache…' })).toHaveCount(0);
+  await expect(theirs.getByRole('button', { name: /^Adopt into this cache…/ })).toHaveCount(0);
 });
 
 test('the cache is moved once its plan was shown, as a job that can be stopped', async ({ page }) => {
@@ -140,6 +138,10 @@ test('a place that is refused is told where it can be mended, and too little roo
   await field.fill('models');
   await dialog.getByRole('button', { name: 'Show what happens' }).click();
   await expect(dialog.getByRole('alert')).toContainText('The folder models is not a whole path.');
+  await expect(dialog.getByRole('alert')).toHaveClass(/jp-Qwen3ft-alert/);
+  await expect(field).toHaveAccessibleDescription(/not a whole path/);
+  await expect(dialog.getByRole('button', { name: 'Show what happens' })).toBeEnabled();
+  expect(await violations(page, '.jp-Dialog')).toEqual([]);
   await expect(field).toHaveValue('models');
   await expect(field).toHaveAttribute('aria-invalid', 'true');
   await expect(panel.getByRole('alert').filter({ hasText: 'not a whole path' })).toHaveCount(0);

@@ -219,4 +219,4 @@ def test_both_causes_are_said_in_the_readers_language() -> None:
     with pytest.raises(HubUnreachable) as caught:
         resolve(as_hubs(hubs_of(first, second)), BOTH, REPO, work=Work())
 
-    assert caught.value.to_dict("zh")["message"] == "a.example 拒绝连接。 b.example 拒绝连接。"
+    assert caught.value.to_dict("zh")["message"] == "a.example 拒绝连接。b.example 拒绝连接。"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Number = type[int | float]
 
-_WIDE = {"layout": {"width": "40em"}, "style": {"description_width": "14em"}}
+_WIDE = {"layout": {"width": "auto", "max_width": "40em"}, "style": {"description_width": "14em"}}
 GROUPS = {"lora": "LoraConfig", "dlc": "DlcConfig"}
 """Groups of fields, and what their schema is called."""
 _NUMBERS: dict[str, tuple[Number, ...]] = {"number": (int, float), "integer": (int,)}

@@ -57,7 +57,9 @@ class ModelPicker(Form):
         self._manager = manager or get_model_manager()
         self._for_hub = for_hub or with_hub
         choices = [(_choice(model), model.model_name) for model in self._manager.model_rows()]
-        self.model = ipywidgets.Dropdown(options=choices, description=tr("Model"), layout={"width": "40em"})
+        self.model = ipywidgets.Dropdown(
+            options=choices, description=tr("Model"), layout={"width": "40em", "max_width": "100%"}
+        )
         self.hub = ipywidgets.ToggleButtons(
             options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "auto"}
         )

@@ -28,7 +28,7 @@ beforeEach(() => {
   store.showLists(() => false);
   ends = 0;
   const commands = new CommandRegistry();
-  commands.addCommand(CommandIDs.openFineTune, { execute: () => undefined });
+  commands.addCommand(CommandIDs.openFineTune, { describedBy: { args: null }, execute: () => undefined });
   widget = appWidget({ ...ENGLISH, store, commands }, <FirstSteps />);
   Widget.attach(widget, document.body);
 });

@@ -1415,7 +1415,7 @@ export interface components {
             readonly attn_implementation: "auto" | "eager" | "sdpa" | "flash_attention_2" | "flash_attention_3" | "flex_attention";
             /**
              * Activation checkpointing
-             * @description Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. without: on a GPU only.
+             * @description Recompute activations, not keep them: a fifth slower, a fraction of the memory; without: on a GPU only.
              * @default null
              */
             readonly activation_checkpointing: boolean | null;
@@ -1647,7 +1647,7 @@ export interface components {
             readonly dora: boolean;
             /**
              * LoRA+ ratio
-             * @description How many times learning_rate the B matrices get (LoRA+); 16 is customary. without: the same rate for all.
+             * @description How many times learning_rate the B matrices get (LoRA+), customarily 16; without: the same rate for all.
              * @default null
              */
             readonly loraplus_ratio: number | null;

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter import segments
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune import checkpoints, results
 from qwen3ft_jupyter.finetune.earlier import COMPUTES_NOTHING, Parent, find_parent
 from qwen3ft_jupyter.finetune.own import OutputFolder
-from qwen3ft_jupyter.finetune.volume import check_writable, looking_into
+from qwen3ft_jupyter.finetune.volume import check_tensorboard, check_writable, looking_into
 from qwen3ft_jupyter.paths import is_folder, is_taken
 from qwen3ft_jupyter.work import SILENT
 
@@ -63,6 +64,8 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
     """
     folder = Path(config.output_dir)
     check_writable(folder)
+    if "tensorboard" in config.report_to:
+        check_tensorboard(folder)
     with looking_into(folder):
         _check_free(config, folder, run_id)
 
@@ -158,6 +161,7 @@ def begin(config: FineTuneConfig, planned: Plan, reporter: Reporter = SILENT) ->
     if not planned.is_resumed:
         check_output(config)  # again: preparing takes its time, and another run may have begun here meanwhile
         _make_room(own)
+        segments.clear(planned.folder / results.METRICS)
         own.make_way(results.CONFIG)
     own.clear_writing()
     planned.folder.mkdir(parents=True, exist_ok=True)

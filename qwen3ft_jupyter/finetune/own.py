@@ -16,7 +16,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.disk import make_own_folder, read_json, write_atomic, write_json
+from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_json, write_atomic, write_json
 from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.paths import is_folder, is_link, is_there
 from qwen3ft_jupyter.work import SILENT
@@ -89,8 +89,7 @@ class OutputFolder:
         for path in paths:
             name = f"{target}/{path}"
             self.make_way(name)
-            self._record({name: _entry((source / path).lstat())})  # before it is there: it is never there unrecorded
-            os.replace(source / path, self.folder / name)
+            self._rename(source / path, name, _entry((source / path).lstat()))
         self._clear(source)
 
     def make_way(self, path: str) -> None:
@@ -121,8 +120,7 @@ class OutputFolder:
             target = f"{below}/{name}"
             if self._is_real(name):
                 self.make_way(target)
-                self._record({target: entries[name]})  # before it is there: it is never there unrecorded
-                os.replace(self.folder / name, self.folder / target)
+                self._rename(self.folder / name, target, entries[name])
             self._record({}, without=[name])
         self._leave(path)
 
@@ -144,10 +142,19 @@ class OutputFolder:
                 Message("{names}: not written by a fine-tune, or changed since; kept.", names=Names(left))
             )
 
+    def _rename(self, source: Path, name: str, entry: Entry) -> None:
+        """Give a file of ours the name `name` in the folder; it is never there unrecorded."""
+        before = _entry(source.lstat())
+        self._record({name: entry})
+        LOCAL.replace(source, self.folder / name)
+        now = _entry((self.folder / name).lstat())
+        if entry == before != now:  # a rename that copies is a change, by the time of the file
+            self._record({name: now})
+
     def _keep(self, path: str) -> None:
         kept = self._free_name(path)
         (self.folder / kept).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.folder / path, self.folder / kept)
+        LOCAL.replace(self.folder / path, self.folder / kept)
         self._reporter.notice(
             Message(
                 "{name} was not written by a fine-tune, or changed since; it was moved to {kept}.", name=path, kept=kept

@@ -30,7 +30,7 @@ from qwen3ft_jupyter.finetune.report.card import number_rows
 from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.token_rows import row_notices
-from qwen3ft_jupyter.finetune.volume import naming
+from qwen3ft_jupyter.finetune.volume import TENSORBOARD_VARIABLE, naming
 from qwen3ft_jupyter.finetune.watch import Follower, Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
@@ -405,15 +405,14 @@ def _tell_of_parts(work: Work, most_tokens: int) -> None:
 @contextlib.contextmanager
 def _tensorboard_in(folder: Path) -> Iterator[None]:
     """Have TensorBoard's files written to `folder` by trainers that are made meanwhile, unless the user said where."""
-    name = "TENSORBOARD_LOGGING_DIR"
-    if name in os.environ:
+    if TENSORBOARD_VARIABLE in os.environ:
         yield
         return
-    os.environ[name] = str(folder)
+    os.environ[TENSORBOARD_VARIABLE] = str(folder)
     try:
         yield
     finally:
-        os.environ.pop(name, None)
+        os.environ.pop(TENSORBOARD_VARIABLE, None)
 
 
 def _trial(config: FineTuneConfig, samples: Prepared, watch: Watch | None, ranks: Ranks) -> Trial:

@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadConfig, JobFailed, NoSpace, Qwen3ftError
+from qwen3ft_jupyter.mounts import can_append
 from qwen3ft_jupyter.paths import fault_of, is_there, nearest_folder, reason_of
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RUST: Final = re.compile(r"\(os error (\d{1,5})\)")
 """How safetensors, whose errors are no OSErrors, quotes the system."""
+TENSORBOARD_VARIABLE: Final = "TENSORBOARD_LOGGING_DIR"
+"""Says where transformers has TensorBoard write."""
 _PROBE: Final = bytes(1 << 16)
 
 
@@ -47,6 +51,19 @@ def check_writable(folder: Path) -> None:
             folder=_short(folder),
             reason=reason_of(error),
         ) from error
+
+
+def check_tensorboard(folder: Path) -> None:
+    """Make sure that TensorBoard can write to `folder`, unless it writes elsewhere. Raises BadConfig."""
+    if TENSORBOARD_VARIABLE in os.environ or can_append(nearest_folder(folder)):
+        return
+    raise BadConfig(
+        "report_to: tensorboard adds to its files all the time, which the mount of {folder} cannot.",
+        hint="Set {variable} to a folder on a disk, or leave tensorboard out: the run's view has the curves, too.",
+        details={"path": str(folder)},
+        folder=_short(folder),
+        variable=TENSORBOARD_VARIABLE,
+    )
 
 
 @contextlib.contextmanager
@@ -117,13 +134,35 @@ def _number_of(error: Exception, folder: Path) -> int | None:
 
 
 def _try_out(folder: Path) -> None:
-    """Make such a folder beside where it would be, and write into it: permissions alone do not tell. Raises OSError."""
+    """Make such a folder beside where it would be, and write into it: permissions alone do not tell.
+
+    Raises OSError; BadConfig if what was written can neither be replaced nor deleted.
+    """
+    with _trial_of(folder) as trial:
+        first, second = trial / "first", trial / "second"
+        for path in (first, second):
+            path.write_bytes(_PROBE)
+        try:
+            LOCAL.replace(second, first)
+            LOCAL.unlink(first)
+        except OSError as error:
+            raise BadConfig(
+                "output_dir: {folder} lies on a mount that replaces or deletes no files: {reason}.",
+                hint="Mount it so that both can be done (mountpoint-s3: --allow-overwrite --allow-delete), or name a "
+                "folder on another mount.",
+                details={"path": str(folder)},
+                folder=_short(folder),
+                reason=reason_of(error),
+            ) from error
+
+
+@contextlib.contextmanager
+def _trial_of(folder: Path) -> Iterator[Path]:
     there = nearest_folder(folder)
     with tempfile.TemporaryDirectory(prefix=".qwen3ft-", dir=there, ignore_cleanup_errors=True) as trial:
         inner = Path(trial) / folder.relative_to(there)
         inner.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=inner) as file:
-            file.write(_PROBE)
+        yield inner
 
 
 def _short(folder: Path) -> str:

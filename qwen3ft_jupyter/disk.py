@@ -99,6 +99,8 @@ class LocalDisk:
 
     def __init__(self) -> None:
         self._seek = threading.Lock()
+        self._rename_nothing: set[int] = set()
+        """Volumes that were found to."""
 
     def free_bytes(self, folder: Path) -> int | None:
         """Return how many bytes this user may still write on the volume of `folder`; None if it does not tell."""
@@ -168,10 +170,13 @@ class LocalDisk:
         except OSError as error:
             if error.errno not in {errno.EXDEV, *NO_RENAME} or not stat.S_ISREG(before.st_mode):
                 raise
-            if error.errno == errno.EXDEV:
-                self._carry_over(source, target, before.st_mode)
-            else:
+            volume = target.parent.stat().st_dev
+            if error.errno in NO_RENAME:
+                self._rename_nothing.add(volume)
+            if volume in self._rename_nothing:
                 self._write_over(source, target)
+            else:
+                self._carry_over(source, target, before.st_mode)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name."""
@@ -210,15 +215,22 @@ class LocalDisk:
         half = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
         try:
             shutil.copyfile(source, half, follow_symlinks=False)
-            half.chmod(stat.S_IMODE(mode))
+            self._keep_rights(half, mode)
             with half.open("rb") as file:
                 self.fsync(file.fileno())
-            self._rename(half, target)
+            self.replace(half, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 half.unlink()
             raise
         self.unlink(source)
+
+    def _keep_rights(self, path: Path, mode: int) -> None:
+        try:
+            path.chmod(stat.S_IMODE(mode))
+        except OSError as error:
+            if error.errno not in {*UNSUPPORTED, errno.EPERM}:  # a mount without permissions
+                raise
 
     def _write_over(self, source: Path, target: Path) -> None:
         """Give a file its name by copying it, where no file can be renamed.

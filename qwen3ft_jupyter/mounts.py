@@ -30,6 +30,29 @@ def can_append(folder: Path) -> bool:
     return not is_object_store(folder) and _appends(folder)
 
 
+def is_like_a_disk(folder: Path) -> bool:
+    """Return whether libraries can write to `folder`, which is there: at any place of a file, and then rename it."""
+    first, second = (folder / f".{os.urandom(8).hex()}.tmp" for _ in range(2))
+    try:
+        descriptor = os.open(first, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.ftruncate(descriptor, 2)
+            os.lseek(descriptor, 1, os.SEEK_SET)
+            os.write(descriptor, b"2")
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, b"1")
+        finally:
+            os.close(descriptor)
+        first.replace(second)
+        return second.read_bytes() == b"12"
+    except OSError as error:
+        return error.errno in _FULL
+    finally:
+        for path in (first, second):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
 def is_object_store(folder: Path, mounts: Path = _MOUNTS) -> bool:
     """Return whether `folder` lies on a mount that is known to be of an object store; False where nobody can tell."""
     try:

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def object_store(folder: Path, **options: Any) -> Iterator[tuple[Path, Path]]:
         path.mkdir(parents=True)
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
-        import mfusepy  # noqa: F401
+        import mfusepy  # type: ignore[import-untyped]  # noqa: F401
     except (OSError, ImportError):
         pytest.skip("needs /dev/fuse and libfuse")
     words = [sys.executable, "-m", "tests.object_store", str(bucket), str(mount), json.dumps(options)]
@@ -58,8 +59,8 @@ class Store:
 
     use_ns = True
 
-    def __init__(self, bucket: Path, *, appends: bool = False, renames: bool = False) -> None:
-        self.bucket, self.appends, self.renames = bucket, appends, renames
+    def __init__(self, bucket: Path, *, appends: bool = False, renames: bool = False, deletes: bool = True) -> None:
+        self.bucket, self.appends, self.renames, self.deletes = bucket, appends, renames, deletes
         self.written: dict[int, tuple[str, bytearray]] = {}
         self.unsent: set[int] = set()
         self.last = 0
@@ -70,8 +71,8 @@ class Store:
             raise OSError(errno.EOPNOTSUPP, "")
         return method(*arguments)
 
-    def _object(self, path: str) -> str:
-        return f"{self.bucket}{path}"
+    def _object(self, path: str) -> Path:
+        return Path(f"{self.bucket}{path}")
 
     def _being_written(self, path: str) -> bytearray | None:
         return next((data for name, data in reversed(self.written.values()) if name == path), None)
@@ -89,36 +90,38 @@ class Store:
     def getattr(self, path: str, _handle: int | None = None) -> dict[str, int]:
         data = self._being_written(path)
         if data is not None:
-            return {"st_mode": 0o100777, "st_nlink": 1, "st_size": len(data), "st_mtime": 0, "st_ctime": 0}
-        found = os.lstat(self._object(path))
-        mode = 0o40777 if os.path.isdir(self._object(path)) else 0o100777
+            return {"st_mode": 0o100777, "st_nlink": 1, "st_size": len(data), "st_mtime": time.time_ns()}
+        found = self._object(path).lstat()
+        mode = 0o40777 if self._object(path).is_dir() else 0o100777
         times = {"st_mtime": found.st_mtime_ns, "st_ctime": found.st_mtime_ns}
         return {"st_mode": mode, "st_nlink": 1, "st_size": found.st_size, **times}
 
     def readdir(self, path: str, _handle: int) -> list[str]:
         begun = [name.rpartition("/") for name, _ in self.written.values()]
         own = {name for folder, _, name in begun if (folder or "/") == path}
-        return [".", "..", *sorted({*os.listdir(self._object(path)), *own})]
+        return [".", "..", *sorted({*(entry.name for entry in self._object(path).iterdir()), *own})]
 
     def mkdir(self, path: str, _mode: int) -> int:
-        os.mkdir(self._object(path))
+        self._object(path).mkdir()
         return 0
 
     def rmdir(self, path: str) -> int:
-        os.rmdir(self._object(path))
+        self._object(path).rmdir()
         return 0
 
     def unlink(self, path: str) -> int:
-        os.unlink(self._object(path))
+        if not self.deletes:
+            raise OSError(errno.EPERM, "")
+        self._object(path).unlink()
         return 0
 
     def rename(self, path: str, target: str) -> int:
         if not self.renames:
             raise OSError(errno.ENOSYS, "")
-        if os.path.isdir(self._object(path)):
+        if self._object(path).is_dir():
             raise OSError(errno.EOPNOTSUPP, "")
-        self._send(target, Path(self._object(path)).read_bytes())
-        os.unlink(self._object(path))
+        self._send(target, self._object(path).read_bytes())
+        self._object(path).unlink()
         return 0
 
     def create(self, path: str, _mode: int) -> int:
@@ -132,9 +135,9 @@ class Store:
             return self._begin(path, b"")
         if not self.appends:
             raise OSError(errno.EOPNOTSUPP, "")
-        return self._begin(path, Path(self._object(path)).read_bytes())
+        return self._begin(path, self._object(path).read_bytes())
 
-    def truncate(self, path: str, length: int, handle: int | None = None) -> int:
+    def truncate(self, _path: str, length: int, handle: int | None = None) -> int:
         data = self.written[handle][1] if handle in self.written else None
         if data is None or length != len(data):
             raise OSError(errno.EOPNOTSUPP, "")
@@ -144,7 +147,7 @@ class Store:
         data = self._being_written(path)
         if data is not None:
             return bytes(data[offset : offset + size])
-        with open(self._object(path), "rb") as file:
+        with self._object(path).open("rb") as file:
             file.seek(offset)
             return file.read(size)
 

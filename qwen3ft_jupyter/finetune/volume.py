@@ -6,12 +6,14 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadConfig, JobFailed, NoSpace, Qwen3ftError
+from qwen3ft_jupyter.finetune.own import SCRATCH, is_scratch
 from qwen3ft_jupyter.mounts import can_append
 from qwen3ft_jupyter.paths import fault_of, is_there, nearest_folder, reason_of
 
@@ -97,6 +99,16 @@ def naming(folder: Path) -> Iterator[None]:
         number = _number_of(error, folder)
         if number is None:
             raise
+        if number in _NO_ROOM and is_there(folder / SCRATCH):
+            raise NoSpace(
+                "output_dir: there is no room left on the volume of {folder}, or in {scratch}, where what is saved is "
+                "written first, because the mount takes files from front to back only.",
+                hint="What was saved before is kept. Make room in both, or set TMPDIR to a folder that has it, and "
+                "resume: it goes on from the last checkpoint.",
+                details={"path": str(folder)},
+                folder=_short(folder),
+                scratch=tempfile.gettempdir(),
+            ) from error
         if number in _NO_ROOM:
             raise NoSpace(
                 "output_dir: there is no room left on the volume of {folder}.",
@@ -121,7 +133,8 @@ def _number_of(error: Exception, folder: Path) -> int | None:
     """
     if isinstance(error, OSError):
         named = error.filename
-        is_elsewhere = named is not None and folder not in (path := Path(os.fsdecode(named)), *path.parents)
+        path = Path(os.fsdecode(named)) if named is not None else folder
+        is_elsewhere = folder not in (path, *path.parents) and not is_scratch(path)
         return None if is_elsewhere or isinstance(error, ConnectionError) else error.errno
     if found := _RUST.search(str(error)):
         return int(found[1])
@@ -159,10 +172,13 @@ def _try_out(folder: Path) -> None:
 @contextlib.contextmanager
 def _trial_of(folder: Path) -> Iterator[Path]:
     there = nearest_folder(folder)
-    with tempfile.TemporaryDirectory(prefix=".qwen3ft-", dir=there, ignore_cleanup_errors=True) as trial:
-        inner = Path(trial) / folder.relative_to(there)
+    trial = Path(tempfile.mkdtemp(prefix=".qwen3ft-", dir=there))
+    try:
+        inner = trial / folder.relative_to(there)
         inner.mkdir(parents=True, exist_ok=True)
         yield inner
+    finally:
+        shutil.rmtree(trial, ignore_errors=True)
 
 
 def _short(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,11 @@ from qwen3ft_jupyter.finetune.own import OutputFolder, is_scratch
 from qwen3ft_jupyter.finetune.probe import Probe
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.mounts import can_append, is_like_a_disk, is_object_store
 from qwen3ft_jupyter.work import Progress, Work
 from tests.dlc.inner import InnerJob
-from tests.jobs.following import wait_until
+from tests.jobs.following import WORKER, done, pids, start, wait_until
 from tests.object_store import BARE, OSSFS, object_store
 
 if TYPE_CHECKING:
@@ -184,3 +186,23 @@ def test_checkpoints_are_written_beside_it_and_pruned_and_a_kill_leaves_nothing(
     assert not writing.exists()
     OutputFolder(mount / "run").clear_writing()
     assert names(bucket / "run" / ".qwen3ft") == ["written.json"]
+
+
+def test_the_log_of_a_job_is_whole_when_it_is_over_whichever_attempt_it_was(
+    store: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount, bucket = store
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    job = start(JobStore(mount / "state", worker=WORKER), "crash", {"text": "it broke"})
+    seen = JobStore(bucket / "state").get(job.id)
+
+    for attempt in (1, 2):
+        assert done(job)["state"] == seen.status().state == "failed"
+        text = seen.log().text
+        assert text.count("ValueError: it broke") == attempt
+        assert f"--- attempt {attempt}, " in text
+        wait_until(lambda: not pids(job))
+        assert names(tmp_path / "temporary") == []
+        if attempt == 1:
+            job.resume()

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, lora
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
 from qwen3ft_jupyter.finetune.outcome import Trained, median_utilisation, outcome_of, tell_of_result, used_a_token
-from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.finetune.own import OutputFolder, is_scratch
 from qwen3ft_jupyter.finetune.planning import base_model, look_ahead
 from qwen3ft_jupyter.finetune.preparing import Prepared, objective_of, prepare, tell_of_base_model, with_references
 from qwen3ft_jupyter.finetune.ranks import ALONE
@@ -299,6 +299,11 @@ def _train_steps(
     last_step = checkpoints.step_of(planned.checkpoint) if planned.checkpoint else 0
     own = OutputFolder(planned.folder)
     folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
+    if is_scratch(written_to):
+        work.notice(
+            "The mount of output_dir takes files as a whole only: what is saved is written to the folder for temporary "
+            "files (TMPDIR) first."
+        )
     try:
         with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
             every = (config.eval_steps or steps_an_epoch(config, len(samples.training))) if samples.held_out else None

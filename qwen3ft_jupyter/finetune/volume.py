@@ -101,13 +101,12 @@ def naming(folder: Path) -> Iterator[None]:
             raise
         if number in _NO_ROOM and is_there(folder / SCRATCH):
             raise NoSpace(
-                "output_dir: there is no room left on the volume of {folder}, or in {scratch}, where what is saved is "
-                "written first, because the mount takes files from front to back only.",
+                "output_dir: there is no room left on the volume of {folder}, or in the folder for temporary files "
+                "(TMPDIR), where what is saved is written first.",
                 hint="What was saved before is kept. Make room in both, or set TMPDIR to a folder that has it, and "
                 "resume: it goes on from the last checkpoint.",
                 details={"path": str(folder)},
                 folder=_short(folder),
-                scratch=tempfile.gettempdir(),
             ) from error
         if number in _NO_ROOM:
             raise NoSpace(

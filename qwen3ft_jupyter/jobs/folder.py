@@ -4,7 +4,7 @@ job.json       what the job is: written once, readable by its owner alone, never
 attempt-N      begun by whoever could create it; so of two who resume at once, one does
 status.json    where it stands; replaced as a whole, by one process at a time (see `supervisor`)
 events.jsonl   what happened, one numbered line each, across all attempts; events.jsonl.parts: see `segments`
-log.txt        what the processes wrote to stdout and stderr, across all attempts
+log.txt        what the processes wrote to stdout and stderr, across all attempts; see `logs`
 stop           asks the attempt it names to stop
 controls.json  what may be changed while it runs; only a job that can be paused and slowed down has it
 remote.json    what it has submitted elsewhere; its `is_over` says whether that has ended

@@ -54,7 +54,10 @@ def main(arguments: Sequence[str]) -> int:
     supervision = Supervision(folder, attempt)
     for number in stop_signals():
         signal.signal(number, supervision.on_signal)
-    supervision.run([*command, str(folder)])
+    try:
+        supervision.run([*command, str(folder)])
+    finally:
+        copy_log(folder, is_last=True)
     return 0
 
 
@@ -142,6 +145,7 @@ class Supervision:
             if now - beat_at < HEARTBEAT_S:
                 continue
             beat_at = now
+            copy_log(self.folder)
             with contextlib.suppress(OSError):
                 os.utime(self.folder / "status.json")
             status = read_status(self.folder)
@@ -268,6 +272,14 @@ def end_group(pid: int) -> None:
             os.killpg(pid, 0)
             time.sleep(TICK_S / 5)
         os.killpg(pid, signal.SIGKILL)
+
+
+def copy_log(folder: Path, *, is_last: bool = False) -> None:
+    """Bring the log to the job's folder where it is kept elsewhere; see `logs`, which few jobs need."""
+    if os.environ.get("QWEN3FT_JOB_LOG"):
+        from qwen3ft_jupyter.jobs import logs
+
+        logs.copy_log(folder, is_last=is_last)
 
 
 def memory_event_files(cgroup: str | None = None, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:

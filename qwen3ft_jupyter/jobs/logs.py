@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.disk import write_atomic
 from qwen3ft_jupyter.mounts import can_append
+from qwen3ft_jupyter.paths import is_file
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -42,7 +43,7 @@ def copy_log(folder: Path, *, is_last: bool = False) -> None:
         return
     kept, target = Path(name), folder / NAME
     with contextlib.suppress(OSError):
-        if not target.exists() or target.stat().st_size != kept.stat().st_size:
+        if not is_file(target) or target.stat().st_size != kept.stat().st_size:
             write_atomic(target, kept.read_bytes())
         if is_last:
             kept.unlink()

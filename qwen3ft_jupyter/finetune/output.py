@@ -118,6 +118,7 @@ def plan(
     run_id: str | None,
     base_commit: str | None,
     datasets: Mapping[str, str] | None = None,
+    overwrites: bool = False,
 ) -> Plan:
     """Return how to begin; nothing is written yet.
 
@@ -128,6 +129,7 @@ def plan(
         run_id: The name of the run. None: it has none.
         base_commit: The commit of the base model. None: not known.
         datasets: Which data sets on a hub its data is, by the path.
+        overwrites: Whether the run to go on with begins anew if its data has changed.
 
     Raises:
         BadConfig: As `check_output`, or the run to go on with had another config or another commit of the base model.
@@ -145,7 +147,8 @@ def plan(
     if parent:
         record = replace(record, parent=parent.told())
         _check_same_commit(parent.record, record)
-    if before is None:
+    is_replaced = overwrites and before is not None and before.data_sha256 != record.data_sha256
+    if before is None or is_replaced:
         return Plan(folder, record, is_resumed=False, checkpoint=None, parent=parent)
     _check_same_run(before, record)
     record = replace(record, base_commit=before.base_commit or record.base_commit, parent=before.parent)

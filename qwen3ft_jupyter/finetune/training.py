@@ -212,8 +212,11 @@ def _begin(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> _B
             run_id=start.run_id,
             base_commit=start.base_commit,
             datasets=start.datasets,
+            overwrites=start.overwrites,
         )
     )
+    if start.overwrites and not planned.is_resumed:
+        work.notice("output_dir holds an unfinished fine-tune of other data. overwrite is true: it begins anew.")
     if planned.is_resumed:
         name = planned.checkpoint.name if planned.checkpoint else None
         if name:

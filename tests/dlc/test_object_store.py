@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.train, pytest.mark.skipif(sys.platform != "linux", rea
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))  # a container that is ended leaves its log there
     with object_store(tmp_path / "store", **BARE) as found:
         yield found
 

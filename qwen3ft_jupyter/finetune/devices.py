@@ -25,13 +25,21 @@ def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = 
         taken: Those of the jobs at work on one, and of those that wait, once for each.
 
     Raises:
-        BadConfig: This machine has fewer.
+        BadConfig: This machine has fewer, or `device` and `devices` say different things.
 
     >>> pick_gpus("auto", 1, 2, ["cuda:0"]), pick_gpus("cuda", 1, 2, ["cuda:0"]), pick_gpus("auto", 1, 0)
     (('cuda:1',), ('cuda:0',), ())
     >>> pick_gpus("auto", 2, 4, ["cuda:0", "cuda:2"]), pick_gpus("auto", "all", 2), pick_gpus("auto", (1, 3), 4)
     (('cuda:1', 'cuda:3'), ('cuda:0', 'cuda:1'), ('cuda:1', 'cuda:3'))
     """
+    _check_together(device, devices)
+    if isinstance(devices, tuple) and not count:
+        raise BadConfig(
+            "devices: {value} names GPUs, and this machine has none.",
+            hint="Say how many processes, for example devices: {number}; without a GPU they run on the CPU.",
+            value=str(list(devices)),
+            number=len(devices),
+        )
     if not count or device in {"cpu", "mps"}:
         return ()
     if isinstance(devices, tuple):
@@ -56,6 +64,26 @@ def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = 
     others = Counter(taken)
     chosen = sorted(range(count), key=lambda index: (others[f"cuda:{index}"], index))[:wanted]
     return tuple(f"cuda:{index}" for index in sorted(chosen))
+
+
+def _check_together(device: str, devices: Devices) -> None:
+    """Make sure that neither field is of no account beside the other. Raises BadConfig, naming both."""
+    index = device.partition(":")[2]
+    if (
+        devices == 1
+        or device in {"auto", "cuda"}
+        or (device == "cpu" and not isinstance(devices, tuple))
+        or (device == "mps" and isinstance(devices, str))
+        or (index and devices == (int(index),))
+    ):
+        return
+    raise BadConfig(
+        "device: {device} and devices: {value} do not go together.",
+        hint="With device: auto or cuda, devices says how many GPUs or which; with cpu, how many processes; any other "
+        "device is one.",
+        device=device,
+        value=str(list(devices) if isinstance(devices, tuple) else devices),
+    )
 
 
 def computed_on(device: str, devices: Devices, gpus: tuple[str, ...]) -> tuple[str, ...]:
@@ -91,7 +119,7 @@ def gpus_of_host(device: str, devices: Devices, launcher: str) -> int | None:
     All of them (PAI-DLC, Kubernetes, Slurm, Ray) hand out GPUs by number, and what they start counts its own from 0.
 
     Raises:
-        BadConfig: The config names GPUs.
+        BadConfig: The config names GPUs, or `device` and `devices` say different things.
 
     >>> gpus_of_host("auto", 2, "Slurm"), gpus_of_host("cuda", "all", "Slurm"), gpus_of_host("mps", "all", "Slurm")
     (2, None, 0)
@@ -113,4 +141,5 @@ def gpus_of_host(device: str, devices: Devices, launcher: str) -> int | None:
             value=device,
             launcher=launcher,
         )
+    _check_together(device, devices)
     return devices if isinstance(devices, int) else None

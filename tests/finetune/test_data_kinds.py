@@ -698,3 +698,17 @@ def _counted(notices: tuple[str, ...], words: str) -> int:
 
 def test_columns_about_rows_are_compared_by_their_plain_names() -> None:
     assert all(name == name.lower() and " " not in name for name in METADATA)
+
+
+def test_a_table_without_names_of_columns_is_told_how_to_get_them(tmp_path: Path) -> None:
+    """Named as they are, the first row would be lost."""
+    said = refusal(tmp_path, "What is 1?,One\nWhat is 2?,Two\n", "t.csv")
+
+    assert "If the first line is a row already, write the names above it, such as question,answer." in said
+    assert "first line" not in refusal(tmp_path, [{"Q": "1", "A": "2"}])
+
+
+def test_columns_are_proposed_by_what_they_are_called(tmp_path: Path) -> None:
+    said = refusal(tmp_path, [{"context": "Blue", "question": "who?", "answers": {"text": ["Blue"]}}])
+
+    assert "columns: {question: question, answer: answers}" in said

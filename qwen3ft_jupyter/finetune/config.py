@@ -23,6 +23,7 @@ from pydantic import (
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.addresses import read_address
+from qwen3ft_jupyter.finetune.devices import Devices, check_together
 from qwen3ft_jupyter.finetune.dlc import DlcConfig
 from qwen3ft_jupyter.finetune.group import BASIC, Group
 from qwen3ft_jupyter.finetune.names import in_our_words
@@ -358,6 +359,13 @@ class FineTuneConfig(Group):
     def _is_of_whole_numbers(cls, value: str, info: ValidationInfo) -> str:
         if value in {"full", "offload"} and info.data.get("quantization") is not None:
             raise rules.Wrong(Message("goes without quantization: weights in 4 bits cannot be sharded"))
+        return value
+
+    @field_validator("devices")
+    @classmethod
+    def _goes_with_device(cls, value: Devices, info: ValidationInfo) -> Devices:
+        if "device" in info.data:  # else that is wrong
+            check_together(info.data["device"], value)
         return value
 
     @field_validator("output_dir")

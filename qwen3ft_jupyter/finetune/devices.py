@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadConfig
+from qwen3ft_jupyter.finetune.rules import Wrong
 from qwen3ft_jupyter.loading.machine import machine_without_torch
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,14 +27,13 @@ def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = 
         taken: Those of the jobs at work on one, and of those that wait, once for each.
 
     Raises:
-        BadConfig: This machine has fewer, or `device` and `devices` say different things.
+        BadConfig: This machine has fewer.
 
     >>> pick_gpus("auto", 1, 2, ["cuda:0"]), pick_gpus("cuda", 1, 2, ["cuda:0"]), pick_gpus("auto", 1, 0)
     (('cuda:1',), ('cuda:0',), ())
     >>> pick_gpus("auto", 2, 4, ["cuda:0", "cuda:2"]), pick_gpus("auto", "all", 2), pick_gpus("auto", (1, 3), 4)
     (('cuda:1', 'cuda:3'), ('cuda:0', 'cuda:1'), ('cuda:1', 'cuda:3'))
     """
-    _check_together(device, devices)
     if isinstance(devices, tuple) and not count:
         raise BadConfig(
             "devices: {value} names GPUs, and this machine has none.",
@@ -66,8 +67,8 @@ def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = 
     return tuple(f"cuda:{index}" for index in sorted(chosen))
 
 
-def _check_together(device: str, devices: Devices) -> None:
-    """Make sure that neither field is of no account beside the other. Raises BadConfig, naming both."""
+def check_together(device: str, devices: Devices) -> None:
+    """Make sure that neither of the two fields is of no account beside the other. Raises Wrong, of `devices`."""
     index = device.partition(":")[2]
     if (
         devices == 1
@@ -77,12 +78,12 @@ def _check_together(device: str, devices: Devices) -> None:
         or (index and devices == (int(index),))
     ):
         return
-    raise BadConfig(
-        "device: {device} and devices: {value} do not go together.",
-        hint="With device: auto or cuda, devices says how many GPUs or which; with cpu, how many processes; any other "
-        "device is one.",
-        device=device,
-        value=str(list(devices) if isinstance(devices, tuple) else devices),
+    raise Wrong(
+        Message(
+            "does not go with device: {device}. With auto or cuda it says how many GPUs or which, with cpu how many "
+            "processes; any other device is one",
+            device=device,
+        )
     )
 
 
@@ -119,7 +120,7 @@ def gpus_of_host(device: str, devices: Devices, launcher: str) -> int | None:
     All of them (PAI-DLC, Kubernetes, Slurm, Ray) hand out GPUs by number, and what they start counts its own from 0.
 
     Raises:
-        BadConfig: The config names GPUs, or `device` and `devices` say different things.
+        BadConfig: The config names GPUs.
 
     >>> gpus_of_host("auto", 2, "Slurm"), gpus_of_host("cuda", "all", "Slurm"), gpus_of_host("mps", "all", "Slurm")
     (2, None, 0)
@@ -141,5 +142,4 @@ def gpus_of_host(device: str, devices: Devices, launcher: str) -> int | None:
             value=device,
             launcher=launcher,
         )
-    _check_together(device, devices)
     return devices if isinstance(devices, int) else None

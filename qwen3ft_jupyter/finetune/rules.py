@@ -302,6 +302,9 @@ def read_columns(value: object) -> dict[str, tuple[str, ...]]:
         if not found or (len(found) > 1 and part != "question"):
             raise Wrong(Message("{name}: only question may name several columns", name=part))
         named[str(part)] = tuple(map(read_text, found))
+    columns = [name for names in named.values() for name in names]
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise Wrong(Message("names {name} twice: a column holds one thing", name=twice[0]))
     is_asked = "question" in named and bool(named.keys() & {"answer", "chosen"})
     if named and not is_asked and not named.keys() & {"messages", "text"}:
         raise Wrong(Message("names neither messages, nor both question and answer"))

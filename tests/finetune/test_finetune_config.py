@@ -222,3 +222,7 @@ def test_an_unknown_field_of_a_group_is_answered_with_those_of_that_group() -> N
 
     assert "dlc.access_key_id: unknown field, it is none of region, workspace" in caught.value.message
     assert "learning_rate" not in str(caught.value)
+
+
+def test_a_column_that_is_named_for_two_things_is_refused() -> None:
+    assert "names Q twice: a column holds one thing" in problems({**LEAST, "columns": {"question": "Q", "answer": "Q"}})

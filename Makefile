@@ -51,7 +51,14 @@ demo: $(STAMPS)/demo  ## from an empty cache to a fine-tuned answer, no network,
 lab: $(STAMPS)/demo  ## the same in JupyterLab; LAB_OPTIONS="--no-browser --port 8899" for its own options
 	@$(BIN)/python scripts/demo.py --lab -- $(LAB_OPTIONS)
 
-test: $(STAMPS)/dev test-front test-browser test-python  ## all tests
+# Tests in a browser mostly wait, so those of Python run beside them and are shown when the browser's have ended.
+test: $(STAMPS)/dev test-front  ## all tests
+	@$(MAKE) --no-print-directory test-python > $(STAMPS)/test-python.log 2>&1 & python=$$!; \
+	$(MAKE) --no-print-directory test-browser; browser=$$?; \
+	tail -n +1 -f $(STAMPS)/test-python.log & shown=$$!; \
+	wait $$python; python=$$?; \
+	sleep 2; kill $$shown; \
+	exit $$((browser | python))
 
 # A process for each CPU, each with one thread to calculate: more of them would wait for one another.
 test-python: $(STAMPS)/dev

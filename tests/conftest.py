@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests.mounting import keep_mounts_to_this_process
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +29,11 @@ for _name, _handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_in
     _number = getattr(signal, _name, None)  # Windows has no SIGHUP
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+def pytest_configure() -> None:
+    """Do it before there are threads: each of them would keep what it started with."""
+    keep_mounts_to_this_process()
 
 
 _FSYNC = os.fsync

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import subprocess
@@ -15,6 +16,21 @@ from tests.jobs.following import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+CLONE_NEWNS = 0x00020000
+"""Of Linux's `sched.h`; Python has it since 3.12."""
+
+
+def keep_mounts_to_this_process() -> None:
+    """Let only this process and those it starts see what it mounts, so that nothing of a test that is killed is left.
+
+    Without the right to mount, or on another system than Linux, nothing happens.
+    """
+    mount = shutil.which("mount")
+    with contextlib.suppress(AttributeError, OSError):
+        if mount and ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0:
+            subprocess.run([mount, "--make-rprivate", "/"], check=True)
 
 
 @contextlib.contextmanager

@@ -179,7 +179,10 @@ class _First:
                     why=why,
                     minutes=COME_BACK_S / 60,
                 )
-            if present != told:
+            if (digested := self._reception.digested) is not None:
+                told = -1
+                self._work.progress(Progress("checking", *digested, "bytes"))
+            elif present != told:
                 told = present
                 here = Message("{present} of {count} hosts", present=present, count=self._config.hosts)
                 self._work.progress(Progress("waiting", detail=here))

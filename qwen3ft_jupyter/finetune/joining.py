@@ -203,6 +203,8 @@ class _Joined:
                         model=name,
                         names=Names(others),
                     )
+        except Stopped:
+            raise
         except Qwen3ftError as error:
             self.line.tell(error=error.to_json())
             return
@@ -221,6 +223,7 @@ class _Joined:
             return []
 
         def tell(done: int, total: int) -> None:
+            self.work.check()
             self.work.progress(Progress("checking", done, total, "bytes"))
 
         return other_model(wanted, model_digests(folder, tell))

@@ -165,30 +165,38 @@ def data_digests(data: Sequence[str]) -> dict[str, str]:
     return digests
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, on_bytes: Callable[[int], None] = lambda _count: None) -> str:
     try:
         with path.open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):
                 digest.update(block)
+                on_bytes(len(block))
     except OSError:
         return ""
     return digest.hexdigest()
 
 
-def model_digests(folder: Path, on_file: Callable[[int, int], None] = lambda _done, _total: None) -> dict[str, str]:
-    """Return the digest of each file that makes a model what it is, by its name; `on_file` is told of bytes read.
+def model_digests(folder: Path, on_bytes: Callable[[int, int], None]) -> dict[str, str]:
+    """Return the digest of each file that makes a model what it is, by its name.
 
     Weights, configs, tokenizer and chat template lie side by side; nothing else in the folder is read.
+
+    Args:
+        folder: Where the model lies.
+        on_bytes: Is told how many bytes of how many have been read; what it raises ends the reading.
     """
     names = [name for name in names_in(folder) if Path(name).suffix in _OF_MODELS]
     files = [folder / name for name in names if os.path.isfile(folder / name)]  # noqa: PTH113
-    sizes = [os.path.getsize(path) for path in files]  # noqa: PTH202
-    digests: dict[str, str] = {}
-    for index, path in enumerate(files):
-        on_file(sum(sizes[:index]), sum(sizes))
-        digests[path.name] = _digest(path)
-    return digests
+    total = sum(os.path.getsize(path) for path in files)  # noqa: PTH202
+    done = 0
+
+    def read(count: int) -> None:
+        nonlocal done
+        done += count
+        on_bytes(done, total)
+
+    return {path.name: _digest(path, read) for path in files}
 
 
 def other_model(first: Mapping[str, str], host: Mapping[str, str]) -> list[str]:

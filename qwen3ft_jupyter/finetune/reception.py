@@ -80,6 +80,8 @@ class Reception:
         self._mirror: dict[str, str] | None = None
         self._of_model: dict[str, str] | None = None
         self._digesting = threading.Lock()
+        self.digested: tuple[int, int] | None = None
+        """While the model is compared with a host's: how many of its bytes have been read, and how many there are."""
         self.news: queue.Queue[tuple[Host, dict[str, Any]]] = queue.Queue()
         """What hosts say, once they are ready; and who was refused."""
         self._strangers: dict[str, bool] = {}
@@ -212,8 +214,14 @@ class Reception:
         """Return what the first host's model consists of: without a commit nothing else says which one it is."""
         with self._digesting:
             if self._of_model is None:
-                self._of_model = model_digests(self._start.model_folder)
+                try:
+                    self._of_model = model_digests(self._start.model_folder, self._note_digested)
+                finally:
+                    self.digested = None
             return self._of_model
+
+    def _note_digested(self, done: int, total: int) -> None:
+        self.digested = (done, total)
 
     def _serve(self, host: Host) -> dict[str, str] | None:
         """Return how another host fetches the model from this one; None where no record vouches for it."""

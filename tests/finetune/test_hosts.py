@@ -139,16 +139,19 @@ def test_a_lost_host_joins_again_and_stops_the_run_which_goes_on_with_one(
 
     def disturb(step: int) -> None:
         if step == 7 and len(ear.started) == 1:
-            for process in ear.tree():
-                process.send_signal(signal.SIGKILL)
+            orphans.extend(ear.tree()[1:])
+            ear.started[0].send_signal(signal.SIGKILL)  # what it has started is not to go on without it
         elif step == 8:
             os.killpg(ear.started[-1].pid, signal.SIGINT)  # Ctrl-C reaches all processes of the group
 
+    orphans: list[psutil.Process] = []
     ear = OtherHosts(tmp_path, disturb)
     with ended(ear):
         with pytest.raises(Stopped):
             on_hosts(fields, tiny, Work(ear))
         assert ear.started[1].wait(60) == 128 + signal.SIGINT
+        assert len(orphans) >= 2
+        assert not psutil.wait_procs(orphans, 60)[1]
     stopped_at = len(values(fields))
     alone(fields, tiny, resume=True)
 

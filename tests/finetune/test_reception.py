@@ -21,11 +21,11 @@ from qwen3ft_jupyter.finetune import joining
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.joining import join
 from qwen3ft_jupyter.finetune.launch import Heard
-from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests
+from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests, model_digests
 from qwen3ft_jupyter.finetune.reception import Reception
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.wire import Line, connect, free_port, own_address, read_key
-from qwen3ft_jupyter.work import Work
+from qwen3ft_jupyter.work import Progress, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -140,6 +140,40 @@ def test_without_a_commit_other_weights_of_the_same_name_are_not_trained(
     else:
         thread.join(60)
         assert "is not the first host's in model.safetensors" in refused[0]
+
+
+class StopsAtBytes(Reporter):
+    """Keeps how far the comparison of the model is said to be, and stops it there."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, float | None]] = []
+        self.stop = threading.Event()
+
+    def progress(self, progress: Progress) -> None:
+        if progress.phase == "checking" and progress.total:
+            self.seen.append((progress.done, progress.total))
+            self.stop.set()
+
+
+def test_comparing_the_model_shows_how_far_it_is_and_can_be_stopped(reception: Reception, tiny: Path) -> None:
+    told = StopsAtBytes()
+    output_dir = reception.folder.parent.parent
+
+    assert refusals(output_dir, reception.address, OneModel(tiny, tiny), Work(told, told.stop)) == ["Stopped."]
+    assert len(told.seen) == 1
+    assert 0 < told.seen[0][0] < (told.seen[0][1] or 0)
+
+
+def test_the_digests_of_a_model_are_made_with_a_count_of_bytes(
+    reception: Reception, fields: dict[str, Any], tiny: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+    model_digests(tiny, lambda *count: seen.append(count))
+
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1] >= (tiny / "model.safetensors").stat().st_size
+    answer(come(reception), fields)
+    assert reception.digested is None
 
 
 def refusals(output_dir: Path, address: tuple[str, int], models: OneModel, work: Work) -> list[str]:

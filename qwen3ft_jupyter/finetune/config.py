@@ -23,7 +23,7 @@ from pydantic import (
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.addresses import read_address
-from qwen3ft_jupyter.finetune.devices import Devices, check_together
+from qwen3ft_jupyter.finetune.devices import Devices, against
 from qwen3ft_jupyter.finetune.dlc import DlcConfig
 from qwen3ft_jupyter.finetune.group import BASIC, Group
 from qwen3ft_jupyter.finetune.names import in_our_words
@@ -364,8 +364,8 @@ class FineTuneConfig(Group):
     @field_validator("devices")
     @classmethod
     def _goes_with_device(cls, value: Devices, info: ValidationInfo) -> Devices:
-        if "device" in info.data:  # else that is wrong
-            check_together(info.data["device"], value)
+        if problem := against(info.data.get("device", "auto"), value):
+            raise rules.Wrong(problem)
         return value
 
     @field_validator("output_dir")

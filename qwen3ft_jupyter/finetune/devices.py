@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune.rules import Wrong
 from qwen3ft_jupyter.loading.machine import machine_without_torch
 from qwen3ft_jupyter.messages import Message
 
@@ -67,8 +66,8 @@ def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = 
     return tuple(f"cuda:{index}" for index in sorted(chosen))
 
 
-def check_together(device: str, devices: Devices) -> None:
-    """Make sure that neither of the two fields is of no account beside the other. Raises Wrong, of `devices`."""
+def against(device: str, devices: Devices) -> str | None:
+    """Return why `devices` would be of no account beside `device`, or that beside it; None: they go together."""
     index = device.partition(":")[2]
     if (
         devices == 1
@@ -77,13 +76,11 @@ def check_together(device: str, devices: Devices) -> None:
         or (device == "mps" and isinstance(devices, str))
         or (index and devices == (int(index),))
     ):
-        return
-    raise Wrong(
-        Message(
-            "does not go with device: {device}. With auto or cuda it says how many GPUs or which, with cpu how many "
-            "processes; any other device is one",
-            device=device,
-        )
+        return None
+    return Message(
+        "does not go with device: {device}. With auto or cuda it says how many GPUs or which, with cpu how many "
+        "processes; any other device is one",
+        device=device,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import itertools
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from qwen3ft_jupyter.cli.commands import FAILED, find_command
 from qwen3ft_jupyter.cli.output import (
     AS_IT_IS,
+    end_stderr,
     in_words,
     open_missing_streams,
     say,
@@ -20,7 +22,7 @@ from qwen3ft_jupyter.cli.output import (
     write,
 )
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
-from qwen3ft_jupyter.faces.parsing import match_verb, parse
+from qwen3ft_jupyter.faces.parsing import help_on, match_verb, parse
 from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, verbs_of
 from qwen3ft_jupyter.messages import tr
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _written(_do(list(sys.argv[1:] if arguments is None else arguments)))
     except SystemExit as leaving:
         raise SystemExit(_written(leaving.code)) from leaving.__cause__
+    finally:
+        end_stderr()
 
 
 def _written(code: Code) -> Code:
@@ -101,6 +105,9 @@ def _run(words: list[str]) -> int:
     if rest[0] == "help":
         rest = [*rest[1:], "--help"]
     verb, spelled = match_verb(rest, "cli")
+    if {"-h", "--help"} & {*itertools.takewhile("--".__ne__, rest)}:
+        show(help_on(verb, "cli", spelled))
+        return 0
     given = parse(verb, [*before, *rest[len(spelled.split()) :]], "cli", spelled)
     return find_command(verb.name)(given) or 0
 

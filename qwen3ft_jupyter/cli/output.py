@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterator
     from types import FrameType
+    from typing import TextIO
 
     from qwen3ft_jupyter.errors import Qwen3ftError
 
@@ -67,12 +68,26 @@ def show(text: str) -> None:
 def write(text: str) -> None:
     """Write to stdout. Where nobody reads that or it is full, the work goes on; `unwritten` tells."""
     try:
-        sys.stdout.write(text)
+        if text:  # unbuffered, even nothing would be written
+            sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
         _unwritten.append(error)
-        with contextlib.suppress(OSError, ValueError):  # what is still to be flushed goes there, at the end, too
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of(sys.stdout)
+
+
+def end_stderr() -> None:
+    """Give up what stderr does not take: at its end, the interpreter would make an exit code of its own of that."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _let_go_of(sys.stderr)
+
+
+def _let_go_of(stream: TextIO) -> None:
+    """Send what is still to be flushed, and all that follows, nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def unwritten() -> OSError | None:

@@ -219,10 +219,7 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
             flags = [option.flag for option in (*verb.options_in(face), *COMMON)]
             raise WrongLine(explain(message, flags), _usage(verb, face, spelled))
 
-        def format_help(self) -> str:
-            return help_on(verb, face, spelled)
-
-    parser = Parser(prog=f"{program(face)} {spelled or verb.name}", add_help=face == "cli", allow_abbrev=False)
+    parser = Parser(prog=f"{program(face)} {spelled or verb.name}", add_help=False, allow_abbrev=False)
     groups: dict[str, Any] = {}  # argparse's groups have no public type
     entries: list[Argument | Option] = [*verb.arguments, *verb.options_in(face), *COMMON]
     for entry in entries:

@@ -802,8 +802,7 @@ def test_options_may_stand_before_the_verb(manager: StandIn) -> None:
 
 @pytest.mark.parametrize("line", [["download", "--help"], ["help", "download"], ["download", "x/y", "-h"]])
 def test_help_on_a_verb_lists_its_options(capsys: pytest.CaptureFixture[str], line: list[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        cli.main(line)
+    assert cli.main(line) == 0
     assert "--revision R" in capsys.readouterr().out
 
 

@@ -19,6 +19,16 @@ VERBS = ["list", "list --json", "status", "status --json", "jobs --json", "model
 VERBS += ["download --help", "help"]
 
 
+@pytest.fixture(autouse=True)
+def unbuffered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buffer as Python does, whatever the environment of the tests says, unless a test asks for what containers do."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", getattr(request, "param", ""))
+
+
+both = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"], indirect=True)
+"""What cannot be written fails at other places if it is written at once."""
+
+
 def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     """Run a line of the shell in which `qwen3ft` is the command."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), "QWEN3FT_LANG": "en"}
@@ -31,6 +41,7 @@ def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@both
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&- </dev/null"])
 def test_a_download_without_a_stream_is_a_download(tmp_path: Path, closed: str) -> None:
     assert run(tmp_path, f"qwen3ft download {NAME} {closed}").returncode == 0
@@ -41,6 +52,7 @@ def test_a_download_without_a_stream_is_a_download(tmp_path: Path, closed: str) 
     assert ModelCache(tmp_path / "cache").list() == []
 
 
+@both
 def test_where_the_result_cannot_be_written_the_work_is_done_and_that_is_said(tmp_path: Path) -> None:
     for line in (f"download {NAME}", f"verify {NAME}", f"evict {NAME}"):
         done = run(tmp_path, f"qwen3ft {line} >/dev/full")
@@ -51,9 +63,10 @@ def test_where_the_result_cannot_be_written_the_work_is_done_and_that_is_said(tm
     assert ModelCache(tmp_path / "cache").list() == []
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@both
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "list"])
 def test_half_an_output_is_no_success(tmp_path: Path, verb: str) -> None:
-    """Least of all half of what is for programs."""
+    """Least of all half of what is for programs. A list of nothing has no output but what is said of it."""
     done = run(tmp_path, f"qwen3ft {verb} >/dev/full")
 
     assert done.returncode == 1
@@ -67,6 +80,7 @@ def test_nothing_is_said_where_nobody_reads(tmp_path: Path, verb: str) -> None:
     assert run(tmp_path, f"qwen3ft {verb} | true").stderr.count("could not") == 0
 
 
+@both
 def test_an_error_keeps_its_exit_code_wherever_it_is_said(tmp_path: Path) -> None:
     for closed in ("2>&-", "2>/dev/full", ">/dev/full 2>&-", ">&- 2>&- <&-"):
         assert run(tmp_path, f"qwen3ft evict nobody/nothing {closed}").returncode == 1

@@ -53,7 +53,8 @@ class Mount:
         path, here = (posixpath.normpath(folder) for folder in named)
         if "/" in {path, here} or any(".." in folder.split("/") for folder in named):
             raise ValueError(text)
-        return cls(found["source"], path, here)
+        scheme, colon, rest = found["source"].rpartition("://")
+        return cls(scheme.lower() + colon + rest, path, here)
 
     def __str__(self) -> str:
         behind = "" if self.here == self.path else f":{self.here}"

@@ -170,4 +170,4 @@ def test_a_mount_that_would_be_taken_for_another_is_refused(mounts: Any, said: s
 def test_a_mount_is_told_by_its_plain_folder_and_its_scheme_in_any_case(fields: dict[str, Any]) -> None:
     fields["dlc"]["mounts"] = ["d-1:/mnt/a//b/./c/", "OSS://bucket/x/:/mnt/x"]
 
-    assert FineTuneConfig.from_dict(fields).dlc.mounts == ("d-1:/mnt/a/b/c", "OSS://bucket/x/:/mnt/x")
+    assert FineTuneConfig.from_dict(fields).dlc.mounts == ("d-1:/mnt/a/b/c", "oss://bucket/x/:/mnt/x")

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from typing import Final
 
 _OBJECT_STORES: Final = re.compile(r"ossfs|jindo|s3|gcsfuse|goofys|geesefs|rclone|blobfuse|cosfs|obsfs|tosfs")
-"""In the type or the source of a FUSE mount. Some of them add to a file by writing all of it anew when it is closed."""
+"""In the type of a FUSE mount, or in its source where the type does not say.
+
+Some of them add to a file by writing all of it anew when it is closed.
+"""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 _FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -60,7 +63,8 @@ def is_object_store(folder: Path, mounts: Path = _MOUNTS) -> bool:
     except OSError:  # only Linux has it
         return False
     kind, source = mount_of(os.path.realpath(folder), lines)
-    return kind.startswith("fuse") and bool(_OBJECT_STORES.search(f"{kind} {source}".lower()))
+    told = source if kind == "fuse" else kind  # a source may be any name that its owner has chosen
+    return kind.startswith("fuse") and bool(_OBJECT_STORES.search(told.lower()))
 
 
 def mount_of(path: str, lines: list[bytes]) -> tuple[str, str]:

@@ -17,6 +17,7 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from qwen3ft_jupyter.mounts import can_seek, is_allowed
 from qwen3ft_jupyter.paths import is_folder, is_link
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 """What a file system answers that lacks a call."""
+
+NO_RENAME: Final = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What a file system answers that renames no file, as mounts of some object stores do."""
 
 FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 """What a full volume or a used-up quota answers; also one that has room and no inodes left."""
@@ -95,6 +99,8 @@ class LocalDisk:
 
     def __init__(self) -> None:
         self._seek = threading.Lock()
+        self._rename_nothing: set[int] = set()
+        """Volumes that were found to."""
 
     def free_bytes(self, folder: Path) -> int | None:
         """Return how many bytes this user may still write on the volume of `folder`; None if it does not tell."""
@@ -106,7 +112,7 @@ class LocalDisk:
 
     def can_hold(self, folder: Path, size: int) -> bool:
         """Return whether a file of `size` bytes can lie in `folder`, room aside; True where nobody can tell."""
-        return _is_allowed(size) and (size < SMALLEST_LIMIT or _can_seek(folder, size))
+        return is_allowed(size) and (size < SMALLEST_LIMIT or can_seek(folder, size))
 
     def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
         """Return a descriptor of `path`; a symlink is not followed."""
@@ -152,7 +158,7 @@ class LocalDisk:
         """Rename a file, replacing one that has the name already, also a read-only one.
 
         A network file system whose server's answer got lost asks again, and is told that there is no such file: then
-        the rename was done.
+        the rename was done. Where no file can be renamed, it is written over: see `_write_over`.
         """
         _make_writable_on_windows(target)
         before = source.lstat()
@@ -162,9 +168,15 @@ class LocalDisk:
             if not _is_file_at(target, before):
                 raise
         except OSError as error:
-            if error.errno != errno.EXDEV or not stat.S_ISREG(before.st_mode):
+            if error.errno not in {errno.EXDEV, *NO_RENAME} or not stat.S_ISREG(before.st_mode):
                 raise
-            self._carry_over(source, target, before.st_mode)
+            volume = target.parent.stat().st_dev
+            if error.errno in NO_RENAME:
+                self._rename_nothing.add(volume)
+            if volume in self._rename_nothing:
+                self._write_over(source, target)
+            else:
+                self._carry_over(source, target, before.st_mode)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name."""
@@ -203,14 +215,39 @@ class LocalDisk:
         half = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
         try:
             shutil.copyfile(source, half, follow_symlinks=False)
-            half.chmod(stat.S_IMODE(mode))
+            self._keep_rights(half, mode)
             with half.open("rb") as file:
                 self.fsync(file.fileno())
-            self._rename(half, target)
+            self.replace(half, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 half.unlink()
             raise
+        self.unlink(source)
+
+    def _keep_rights(self, path: Path, mode: int) -> None:
+        try:
+            path.chmod(stat.S_IMODE(mode))
+        except OSError as error:
+            if error.errno not in {*UNSUPPORTED, errno.EPERM}:  # a mount without permissions
+                raise
+
+    def _write_over(self, source: Path, target: Path) -> None:
+        """Give a file its name by copying it, where no file can be renamed.
+
+        Object stores show the new bytes when the file is closed, and the old ones until then; a kill meanwhile may tear
+        it. What has to survive that is named anew instead (see `segments`), or is told whole by what is written last.
+        """
+        if is_link(target):
+            self.unlink(target)
+        with source.open("rb") as file:
+            descriptor = self.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            try:
+                while block := file.read(READ_BYTES):
+                    self.append(descriptor, block)
+                self.fsync(descriptor)
+            finally:
+                self.close(descriptor)
         self.unlink(source)
 
     def _rename(self, source: Path, target: Path) -> None:
@@ -325,34 +362,6 @@ def make_own_folder(path: Path, *, disk: Disk = LOCAL) -> None:
 def fsync_folder(folder: Path) -> None:
     """Make what was renamed in `folder` survive a power cut, where the platform can."""
     LOCAL.fsync_folder(folder)
-
-
-def _is_allowed(size: int) -> bool:
-    """Return whether this process may write a file of that size (``ulimit -f``)."""
-    try:
-        import resource
-    except ImportError:  # Windows knows no such limit
-        return True
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    return limit == resource.RLIM_INFINITY or size <= limit
-
-
-def _can_seek(folder: Path, size: int) -> bool:
-    """Return whether a volume knows places that far behind in a file; nothing is written to tell."""
-    probe = folder / f".{secrets.token_hex(8)}.tmp"
-    try:
-        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN_FLAGS, 0o600)
-    except OSError:  # what is wrong, writing will tell
-        return True
-    try:
-        os.lseek(descriptor, size, os.SEEK_SET)
-    except OSError as error:
-        return error.errno not in {errno.EINVAL, errno.EFBIG, errno.EOVERFLOW}
-    finally:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            probe.unlink()
-    return True
 
 
 def _is_file_at(path: Path, status: os.stat_result) -> bool:

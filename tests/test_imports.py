@@ -13,10 +13,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
-    ["reasons", "paths", "lab_language"],
+    ["reasons", "paths", "mounts", "lab_language"],
     ["messages"],
     ["errors", "processes"],
     ["work", "disk"],
+    ["segments"],
     ["settings"],
     ["catalog"],
     ["hubs"],

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.jobs import tell_end
 from qwen3ft_jupyter.cli.output import is_given, show, stop_on_signals
-from qwen3ft_jupyter.errors import BadInput, JobError, Stopped
+from qwen3ft_jupyter.errors import BadConfig, BadInput, JobError, Stopped
 from qwen3ft_jupyter.faces.terminal import ProgressLine
+from qwen3ft_jupyter.paths import at_home
 from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
@@ -23,9 +24,34 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
 
 
+def check_line(given: Namespace) -> None:
+    """Make sure that all options of a line go together, and that a host that joins sees the config of the first one.
+
+    Raises BadInput, BadConfig.
+    """
+    check_together(given)
+    if given.join and given.config:
+        _look_for(at_home(Path(given.config)))
+
+
+def _look_for(config: Path) -> None:
+    """Make sure that this host sees a file that the first one has written. Raises BadConfig."""
+    try:
+        config.lstat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadConfig(
+            "{name} is not on this host.",
+            hint="Is the first host's job still at work? Then this host does not see its folder: output_dir has to lie "
+            "on a mount that all hosts share, at the same path.",
+            details={"file": str(config)},
+            name=config.name,
+        ) from error
+    except OSError:  # who reads it says why
+        return
+
+
 def launch(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> int:
     """Do what a line says of other hosts or launchers, and return the exit code. Raises BadInput, BadConfig."""
-    check_together(given)
     if given.print_command or given.print_for:
         show(printed(manager, config, given))
         return 0
@@ -140,9 +166,13 @@ def _stop_with(job: Job, stop: threading.Event) -> None:
         job.stop()
 
 
+_IN_OTHER_FOLDERS = {"kubeflow": "Kubeflow", "ray": "Ray"}
+"""Launchers that start processes in other folders than the one in which a line is typed."""
+
+
 def printed(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> str:
     """Return what starts a fine-tune elsewhere. Raises BadConfig, BadInput."""
-    from qwen3ft_jupyter.finetune.commands import Launch, by_hand, written_for
+    from qwen3ft_jupyter.finetune.commands import Launch, by_hand, needs_whole_paths, written_for
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
 
     if not given.config:
@@ -150,6 +180,8 @@ def printed(manager: ModelManager, config: Mapping[str, object], given: Namespac
     resolved = FineTuneConfig.from_dict({**config, **({"hosts": given.nodes} if is_given(given, "nodes") else {})})
     if given.print_for or resolved.hosts > 1:
         output_dir_of(config)
+    if given.print_for in _IN_OTHER_FOLDERS:
+        needs_whole_paths(config, _IN_OTHER_FOLDERS[given.print_for])
     path = Path(os.path.abspath(given.config))  # noqa: PTH100 - a link stays what it is
     launch = Launch.of(resolved, path, cache=manager.settings.cache_dir)
     return written_for(given.print_for, launch) if given.print_for else by_hand(launch)

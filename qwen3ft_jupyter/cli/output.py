@@ -117,8 +117,9 @@ def in_words(error: Qwen3ftError) -> str:
 
 
 def stopped_words(error: Stopped) -> str:
-    """Return that something was stopped, and how to go on."""
-    return "\n".join(filter(None, (tr("stopped; what arrived is kept"), error_words(error, "cli")["hint"])))
+    """Return that something was stopped, and how to go on; where nothing can be gone on with, what was stopped."""
+    said = error_words(error, "cli")
+    return f"{tr('stopped; what arrived is kept')}\n{said['hint']}" if said["hint"] else said["message"]
 
 
 def is_given(given: Namespace, name: str) -> bool:

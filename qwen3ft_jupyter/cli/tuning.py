@@ -35,11 +35,14 @@ def finetune_(given: Namespace) -> int:
         return 0
     from qwen3ft_jupyter.finetune.strict_yaml import read_config
 
+    is_elsewhere = any(is_given(given, name) for name in _ELSEWHERE)
+    if is_elsewhere:
+        from qwen3ft_jupyter.cli.launching import check_line, launch
+
+        check_line(given)
     manager = open_manager(given)
     config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
-    if any(is_given(given, name) for name in _ELSEWHERE):
-        from qwen3ft_jupyter.cli.launching import launch
-
+    if is_elsewhere:
         return launch(manager, config, given)
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)

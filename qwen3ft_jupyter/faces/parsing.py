@@ -82,6 +82,7 @@ def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Na
         WrongLine: it is not in the verb's grammar.
         BadInput: a speed is none, or a revision.
     """
+    _refuse_options_of_others(verb, words, face, spelled)
     parser = make_parser(verb, face, spelled)
     has_text = any(argument.is_text for argument in verb.arguments) and face == "cli"
     given = _parse_with_text(parser, words) if has_text else parser.parse_args(words)
@@ -89,6 +90,21 @@ def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Na
         _refuse_options_of_one(verb, given, _usage(verb, face, spelled))
     _read_model(verb, given)
     return given
+
+
+def _refuse_options_of_others(verb: Verb, words: Sequence[str], face: Face, spelled: str) -> None:
+    """Raise WrongLine for an option that only the terminal, or only a notebook, has: a job may have said the line."""
+    own = {option.flag for option in verb.options_in(face)}
+    other: Face = "magic" if face == "cli" else "cli"
+    theirs = {option.flag for option in verb.options_in(other)} - own
+    for word in words:
+        if (flag := word.partition("=")[0]) in theirs:
+            text = (
+                tr("{option} is an option of the terminal alone.", option=flag)
+                if other == "cli"
+                else tr("{option} is an option of notebooks alone.", option=flag)
+            )
+            raise WrongLine(text, _usage(verb, other, spelled))
 
 
 def _parse_with_text(parser: ArgumentParser, words: Sequence[str]) -> Namespace:

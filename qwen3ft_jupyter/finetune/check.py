@@ -288,7 +288,7 @@ def _run(checks: Sequence[Check], config: FineTuneConfig | None) -> list[Qwen3ft
 
 def _together(errors: Sequence[Qwen3ftError]) -> Qwen3ftError:
     """Return one error that says all of them, each once; of the kind of the first."""
-    errors = list({error.message: error for error in errors}.values())  # two checks may find the same
+    errors = list({str(error): error for error in errors}.values())
     if len(errors) == 1:
         return errors[0]
     hints = list(dict.fromkeys(error.hint for error in errors if error.hint))

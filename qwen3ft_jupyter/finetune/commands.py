@@ -6,8 +6,10 @@ All of them start the same line on every host, once; it starts torchrun itself, 
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -15,10 +17,11 @@ from typing import TYPE_CHECKING, Final, Literal
 import yaml
 
 from qwen3ft_jupyter.errors import BadConfig
+from qwen3ft_jupyter.finetune.addresses import split_address
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.devices import gpus_of_host
 from qwen3ft_jupyter.finetune.hosts import place_of
 from qwen3ft_jupyter.finetune.launch import command
-from qwen3ft_jupyter.finetune.rules import split_address
 from qwen3ft_jupyter.finetune.sources import named_paths, path_of
 from qwen3ft_jupyter.finetune.wire import write_address
 from qwen3ft_jupyter.messages import tr
@@ -26,7 +29,6 @@ from qwen3ft_jupyter.messages import tr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.devices import Devices
 
     Launcher = Literal["kubeflow", "slurm", "ray"]
@@ -127,6 +129,36 @@ def _torchrun(count: str, place: Sequence[str]) -> str:
 
 def _notes(*lines: str) -> Iterator[str]:
     return (f"# {line}" for line in lines)
+
+
+_ELSEWHERE: Final = Path(os.sep, "elsewhere")
+
+
+def _away(value: object) -> object:
+    """Return a value of a config with what begins at a home folder begun at another."""
+    if isinstance(value, str) and value.startswith("~"):
+        return f"{_ELSEWHERE}{value[1:]}"
+    if isinstance(value, Mapping):
+        return {name: _away(one) for name, one in value.items()}
+    return list(map(_away, value)) if isinstance(value, list | tuple) else value
+
+
+def needs_whole_paths(given: Mapping[str, object], launcher: str) -> None:
+    """Make sure that no path starts at a working or home folder. Raises BadConfig, naming the fields.
+
+    Pods and Ray's workers have others: a result would be written into a container, and go with it.
+    """
+    elsewhere = FineTuneConfig.from_dict({name: _away(value) for name, value in given.items()}, base=_ELSEWHERE)
+    whole = {elsewhere.output_dir, *elsewhere.data, elsewhere.init_from, elsewhere.from_run}
+    names = dict.fromkeys(name for name, path in named_paths(FineTuneConfig.from_dict(given)) if path not in whole)
+    if names:
+        raise BadConfig(
+            "{names}: {launcher} starts processes in other working and home folders than these, so the path would be "
+            "another there.",
+            hint="Write the whole path.",
+            names=", ".join(names),
+            launcher=launcher,
+        )
 
 
 def kubeflow(launch: Launch) -> str:

@@ -22,6 +22,8 @@ from pydantic import (
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
+from qwen3ft_jupyter.finetune.addresses import read_address
+from qwen3ft_jupyter.finetune.devices import Devices, against
 from qwen3ft_jupyter.finetune.dlc import DlcConfig
 from qwen3ft_jupyter.finetune.group import BASIC, Group
 from qwen3ft_jupyter.finetune.names import in_our_words
@@ -250,7 +252,7 @@ class FineTuneConfig(Group):
     overwrite: bool = Field(default=False, json_schema_extra=BASIC)
     """Replace an earlier result in output_dir."""
     revision: Annotated[
-        str | None, BeforeValidator(rules.read_text_or_none), Accepts(Message("a commit, branch or tag"))
+        str | None, BeforeValidator(rules.read_word_or_none), Accepts(Message("a commit, branch or tag"))
     ] = None
     """Commit, branch or tag of the model; without: the cached one, or the newest."""
     init_from: _Run = None
@@ -272,7 +274,7 @@ class FineTuneConfig(Group):
     hosts: int = Field(default=1, ge=1, le=rules.MOST_HOSTS)
     """Hosts that train together, each with its devices; output_dir and data lie on a mount that all of them share."""
     hosts_address: Annotated[
-        str | None, BeforeValidator(rules.read_address), Accepts(Message("HOST:PORT, HOST or :PORT"))
+        str | None, BeforeValidator(read_address), Accepts(Message("HOST:PORT, HOST or :PORT"))
     ] = None
     """Where the first of several hosts listens for the others, as HOST:PORT; without: its own address, any port."""
     launcher: Literal["local", "pai-dlc"] = "local"
@@ -370,6 +372,13 @@ class FineTuneConfig(Group):
     def _is_of_whole_numbers(cls, value: str, info: ValidationInfo) -> str:
         if value in {"full", "offload"} and info.data.get("quantization") is not None:
             raise rules.Wrong(Message("goes without quantization: weights in 4 bits cannot be sharded"))
+        return value
+
+    @field_validator("devices")
+    @classmethod
+    def _goes_with_device(cls, value: Devices, info: ValidationInfo) -> Devices:
+        if problem := against(info.data.get("device", "auto"), value):
+            raise rules.Wrong(problem)
         return value
 
     @field_validator("output_dir")

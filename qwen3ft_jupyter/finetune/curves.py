@@ -11,6 +11,8 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter import segments
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -20,6 +22,7 @@ POINTS = 600
 MOST_POINTS = 4000
 
 
+_TRIES = 5
 _TAIL = 256
 """Bytes before the place read to that tell whether it is still the same file: on some mounts an inode tells nothing."""
 
@@ -100,7 +103,7 @@ class Series:
 
 
 class RunCurves:
-    """What a run's metrics.jsonl says, read on from where it was read to; for one thread at a time."""
+    """What a run's metrics.jsonl and its segments say, read on from the last time; for one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -112,9 +115,35 @@ class RunCurves:
         self.version = secrets.token_hex(4)
         """Another one where the file is another one, so that what was drawn of it holds no more."""
         self._offset, self._tail = 0, b""
+        self._taken: set[str] = set()
+        """Names of segments that are whole, which never change."""
 
     def read_on(self) -> None:
-        """Take in what is new. A file that was replaced, as resuming does, is read from its beginning."""
+        """Take in what is new. A file that was replaced, as resuming does, is read from its beginning.
+
+        So is all where segments are gone: they were put together, or dropped by a run that was resumed.
+        """
+        for _ in range(_TRIES):
+            parts = segments.parts_of(self._path)
+            if not self._taken <= {part.name for part in parts}:
+                self._forget()
+            self._read_file()
+            if all(map(self._has_read, parts)):
+                return
+
+    def _has_read(self, part: Path) -> bool:
+        """Take in a segment unless it was; return False if it is gone."""
+        if part.name in self._taken:
+            return True
+        data = segments.read_part(part)
+        if data is None:
+            return False
+        if data:
+            self._take(_rows(data))
+            self._taken.add(part.name)
+        return True
+
+    def _read_file(self) -> None:
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset - len(self._tail))
@@ -123,7 +152,8 @@ class RunCurves:
                     file.seek(0)
                 whole, end, _ = file.read().rpartition(b"\n")  # what follows the last line end is still being written
         except FileNotFoundError:
-            self._forget()
+            if self._offset:
+                self._forget()
             return
         self._offset += len(whole) + len(end)
         self._tail = (self._tail + whole + end)[-_TAIL:]

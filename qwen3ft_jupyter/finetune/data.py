@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune.dataset_info import wrong_entry
 from qwen3ft_jupyter.finetune.files import DataFile
+from qwen3ft_jupyter.finetune.formats import likely_columns
 from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, Rows, plain, why_empty
 from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
 from qwen3ft_jupyter.finetune.turns import MEDIA, PREFERENCE
-from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.messages import Message, Texts, as_message
 from qwen3ft_jupyter.work import Progress, Work
 
 if TYPE_CHECKING:
@@ -358,13 +359,15 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
         )
     if not rows or any(row.has((*PREFERENCE, *MEDIA)) for row in rows):  # each is refused with the better reason
         return "alpaca"
+    one, other = likely_columns(columns, mapper.parts)
     raise BadData(
         "{name}: the format is not known; its columns are {columns}.",
-        hint=mapper.accepted,
+        hint="{accepted} If the first line is a row already, write the names above it, such as question,answer."
+        if path.suffix.lower() in {".csv", ".tsv", ".xlsx"}
+        else "{accepted}",
         columns=", ".join(columns[:12]),
         name=path.name,
-        one=columns[0] if columns else "…",
-        other=columns[1] if len(columns) > 1 else "…",
+        accepted=as_message(mapper.accepted, {"one": one, "other": other}),
     )
 
 

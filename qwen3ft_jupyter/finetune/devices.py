@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.loading.machine import machine_without_torch
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,13 @@ def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = 
     >>> pick_gpus("auto", 2, 4, ["cuda:0", "cuda:2"]), pick_gpus("auto", "all", 2), pick_gpus("auto", (1, 3), 4)
     (('cuda:1', 'cuda:3'), ('cuda:0', 'cuda:1'), ('cuda:1', 'cuda:3'))
     """
+    if isinstance(devices, tuple) and not count:
+        raise BadConfig(
+            "devices: {value} names GPUs, and this machine has none.",
+            hint="Say how many processes, for example devices: {number}; without a GPU they run on the CPU.",
+            value=str(list(devices)),
+            number=len(devices),
+        )
     if not count or device in {"cpu", "mps"}:
         return ()
     if isinstance(devices, tuple):
@@ -56,6 +64,24 @@ def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = 
     others = Counter(taken)
     chosen = sorted(range(count), key=lambda index: (others[f"cuda:{index}"], index))[:wanted]
     return tuple(f"cuda:{index}" for index in sorted(chosen))
+
+
+def against(device: str, devices: Devices) -> str | None:
+    """Return why `devices` would be of no account beside `device`, or that beside it; None: they go together."""
+    index = device.partition(":")[2]
+    if (
+        devices == 1
+        or device in {"auto", "cuda"}
+        or (device == "cpu" and not isinstance(devices, tuple))
+        or (device == "mps" and isinstance(devices, str))
+        or (index and devices == (int(index),))
+    ):
+        return None
+    return Message(
+        "does not go with device: {device}. With auto or cuda it says how many GPUs or which, with cpu how many "
+        "processes; any other device is one",
+        device=device,
+    )
 
 
 def computed_on(device: str, devices: Devices, gpus: tuple[str, ...]) -> tuple[str, ...]:

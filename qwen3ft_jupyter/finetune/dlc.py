@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Mapping
@@ -17,8 +18,13 @@ from qwen3ft_jupyter.finetune.rules import Accepts
 from qwen3ft_jupyter.messages import Message, conceal
 
 MOST_HOURS = 8760
-_MOUNT = re.compile(r"(?P<source>(?:[a-z]+://)?[^:\s]+):(?P<path>/[^:]*)(?::(?P<here>/[^:]*))?")
+_MOUNT = re.compile(
+    r"(?P<source>[a-z]+://[^:\s]+|[^:/\s]+):(?P<path>/(?!/)[^:,]*)(?::(?P<here>/[^:]*))?", re.IGNORECASE
+)
+"""An id has no slash: what begins with one is a folder, and no storage. A comma would be in a list in one text."""
 _MOUNT_FIELDS = ("source", "path", "here")
+_LOGIN = re.compile(r"[^/@]*@(?!sha256:)")
+"""In front of the address of an image; a digest stands behind it."""
 _WORD = re.compile(r"[\w./:@-]+", re.ASCII)
 
 
@@ -43,10 +49,12 @@ class Mount:
         found = _MOUNT.fullmatch(text)
         if found is None:
             raise ValueError(text)
-        path, here = found["path"].rstrip("/"), (found["here"] or found["path"]).rstrip("/")
-        if not path or not here or ".." in path.split("/") or ".." in here.split("/"):
+        named = (found["path"], found["here"] or found["path"])
+        path, here = (posixpath.normpath(folder) for folder in named)
+        if "/" in {path, here} or any(".." in folder.split("/") for folder in named):
             raise ValueError(text)
-        return cls(found["source"], path, here)
+        scheme, colon, rest = found["source"].rpartition("://")
+        return cls(scheme.lower() + colon + rest, path, here)
 
     def __str__(self) -> str:
         behind = "" if self.here == self.path else f":{self.here}"
@@ -58,7 +66,13 @@ def read_mounts(value: object) -> tuple[str, ...]:
     items = [value] if isinstance(value, (str, Mapping)) else value
     if not isinstance(items, (list, tuple)):
         raise ValueError(value)  # noqa: TRY004 - pydantic takes no TypeError for a wrong value
-    return tuple(str(Mount.read(_without_login(_mount_text(item)))) for item in items)
+    mounts = [Mount.read(_without_login(_mount_text(item))) for item in items]
+    for folders in ([mount.path for mount in mounts], [mount.here for mount in mounts]):
+        if twice := [folder for folder in folders if folders.count(folder) > 1]:
+            raise rules.Wrong(
+                Message("has two for {folder}: each needs a folder of its own", folder=posixpath.basename(twice[0]))
+            )
+    return tuple(map(str, mounts))
 
 
 def _mount_text(item: object) -> str:
@@ -90,11 +104,18 @@ def _words_or_none(text: str | None) -> str | None:
 
 
 def _read_id(value: object) -> str | None:
-    """Return an id or a name of Alibaba Cloud; YAML reads some of them as numbers. Raises ValueError."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    text = rules.read_text_or_none(str(value) if is_number else value)
+    """Return an id or a name of Alibaba Cloud. Raises ValueError."""
+    text = rules.read_word_or_none(value)
     if text is not None and not _WORD.fullmatch(text):
         raise ValueError(value)
+    return text
+
+
+def _read_image(value: object) -> str | None:
+    """Return the address of an image as registries have it, which is no URL. Raises ValueError."""
+    text = _read_id(value)
+    if text is not None and (_LOGIN.match(text) or "://" in text):
+        raise rules.Wrong(Message("is not REGISTRY/NAME:TAG: an image has no https:// and no login in front of it"))
     return text
 
 
@@ -142,7 +163,7 @@ class DlcConfig(Group):
     """Of each host, out of a resource quota; its GPUs are devices."""
     memory_gb: int | None = Field(default=None, ge=1, le=65_536, title="Memory", json_schema_extra={"x-unit": "GB"})
     """Of each host, out of a resource quota."""
-    image: _Id = None
+    image: Annotated[str | None, BeforeValidator(_read_image), Accepts(Message("an id or a name, or null"))] = None
     """The address of the container image; it has torch, and qwen3ft_jupyter unless install brings that."""
     mounts: Annotated[
         tuple[str, ...],

@@ -57,6 +57,21 @@ SAID = ("instruction", "question", "input", "answer", "reasoning")
 """Parts that a row of turns has no use for: what stands there would be lost."""
 
 
+def likely_columns(columns: Sequence[str], parts: Columns) -> tuple[str, str]:
+    """Return which columns most likely hold question and answer: called so, else called like nothing known.
+
+    >>> likely_columns(["context", "question", "answers"], PARTS), likely_columns(["Q", "A"], PARTS)
+    (('question', 'answers'), ('Q', 'A'))
+    """
+    known = {name: part for part, names in parts.items() for name in names}
+    found: list[str] = []
+    for wanted in ({"question", "instruction"}, {"answer"}):
+        left = [name for name in columns if name not in found]
+        named = [name for name in left if known.get(name.lower()) in wanted]
+        found += [*named, *(name for name in left if name.lower() not in known), *left, "…"][:1]
+    return found[0], found[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """Turns from one row; `where` names the file and the row. `tools` is JSON."""

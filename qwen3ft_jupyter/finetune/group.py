@@ -73,7 +73,7 @@ class Group(BaseModel):
             if len(problems) == 1
             else "The fine-tune config has {count} wrong fields: {problems}.",
             hint="Correct them all. The fields are: {names}."
-            if any("unknown field" in problem for problem in problems)
+            if any("unknown field" in problem and "." not in problem.partition(":")[0] for problem in problems)
             else "Correct them all.",
             names=", ".join(cls.model_fields),
             count=len(problems),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.disk import make_folders, read_regular, write_json
+from qwen3ft_jupyter.disk import LOCAL, make_folders, read_regular, write_json
 from qwen3ft_jupyter.errors import BadConfig, Stopped
 from qwen3ft_jupyter.finetune.own import RECORD_FOLDER
 from qwen3ft_jupyter.messages import Message
@@ -135,10 +135,10 @@ def _take_away(file: Path, dead: Holder | None) -> None:
     """Delete the file of a dead job; of several that wait one succeeds."""
     aside = file.with_name(f"{secrets.token_hex(8)}.gone")
     with contextlib.suppress(OSError):
-        file.replace(aside)
+        LOCAL.replace(file, aside)
         taken = Holder.read(aside)
         if taken is not None and (dead is None or taken.nonce != dead.nonce):
-            aside.replace(file)  # another was faster, and this is its file
+            LOCAL.replace(aside, file)  # another was faster, and this is its file
         else:
             aside.unlink()
 

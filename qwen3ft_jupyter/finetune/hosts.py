@@ -145,6 +145,13 @@ class _First:
             count=self._config.hosts - 1,
             command=self._reception.join_command,
         )
+        if reason := self._reception.unknown_because:
+            self._work.notice(
+                "WARNING: this host cannot look up {host} ({reason}): others join by that name only if they can. "
+                "hosts_address says it.",
+                host=self._reception.address[0],
+                reason=reason,
+            )
         if not self._reception.keeps_rights:
             self._work.notice(
                 "WARNING: the mount of output_dir keeps no rights: whoever can read {folder} there can join.",

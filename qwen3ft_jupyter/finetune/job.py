@@ -74,7 +74,8 @@ def run(
                 )
             else:
                 resume, run_id = True, begun
-        start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
+        overwrites = config.overwrite and resume and goes_on
+        start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier), overwrites)
         devices = devices_here(config.device, config.devices, gpus)
         if config.hosts > 1:
             from qwen3ft_jupyter.finetune.hosts import train_on_hosts

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.devices import devices_here
 from qwen3ft_jupyter.finetune.hosts import end_ranks, place_of, start_ranks
 from qwen3ft_jupyter.finetune.probe import HostFacts, Probe, data_digests, model_digests, other_model
-from qwen3ft_jupyter.finetune.wire import HOSTS_FOLDER, Line, connect, read_key, write_address
+from qwen3ft_jupyter.finetune.wire import HANDSHAKE_S, HOSTS_FOLDER, Line, connect, read_key, write_address
 from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import Progress
@@ -73,8 +73,9 @@ def _enter(output_dir: Path, address: tuple[str, int], work: Work, *, wait_s: fl
         found: tuple[Line, bytes] | Message
         try:
             found = _try_door(output_dir, address)
-        except (OSError, EOFError):
-            found, pause_s = Message("The first host, {address}, does not answer.", address=place), RETRY_S
+        except (OSError, EOFError) as error:
+            found = Message("The first host, {address}, does not answer: {reason}.", address=place, reason=_why(error))
+            pause_s = RETRY_S
         if not isinstance(found, Message):
             return found
         if work.stop.is_set():
@@ -92,6 +93,13 @@ def _enter(output_dir: Path, address: tuple[str, int], work: Work, *, wait_s: fl
             work.progress(Progress("waiting", detail=place))
         work.stop.wait(pause_s)
         pause_s = min(2 * pause_s, MOST_RETRY_S)
+
+
+def _why(error: OSError | EOFError) -> str:
+    """Return why nobody lets us in; a name that is not known and a port that is closed have different cures."""
+    if isinstance(error, TimeoutError | BlockingIOError):
+        return Message("nothing came within {seconds:.0f} s", seconds=HANDSHAKE_S)
+    return getattr(error, "strerror", None) or Message("what listens there is no fine-tune, or has hung up")
 
 
 def _try_door(output_dir: Path, address: tuple[str, int]) -> tuple[Line, bytes] | Message:

@@ -10,11 +10,11 @@ from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.encoding import BLOCK
 from qwen3ft_jupyter.finetune.places import LONGEST_LINE, lines
 from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Row, doubled, read_row, row_words, short
-from qwen3ft_jupyter.messages import Message, Size
+from qwen3ft_jupyter.messages import Message, Names, Size
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.places import Bytes
@@ -200,6 +200,14 @@ def not_json(text: str, error: Exception, name: str, *, lines_before: int = 0) -
     )
 
 
+def _is_by_column(value: Mapping[str, object]) -> bool:
+    """Return whether an object holds columns, as pandas writes a table by itself, or rows by their names."""
+    held = list(value.values())
+    if len(held) > 1 and all(isinstance(column, list) and column for column in held):
+        return not any(isinstance(cell, dict) for column in held for cell in column)  # type: ignore[attr-defined]  # lists
+    return bool(held) and all(isinstance(column, dict) and column for column in held)
+
+
 def _list_of(value: object, name: str, notices: list[str]) -> list[object]:
     if isinstance(value, dict):
         lists = [key for key in ("data", "rows", "train") if isinstance(value.get(key), list)]
@@ -214,6 +222,13 @@ def _list_of(value: object, name: str, notices: list[str]) -> list[object]:
         if lists and rest:
             notices.append(
                 Message("{name}: beside the rows stand {names}; not learned", name=name, names=", ".join(rest))
+            )
+        if not lists and _is_by_column(value):
+            raise BadData(
+                "{name} is one object with what all rows hold ({names}), not a list of rows.",
+                hint='Write a list of objects, one a row; with pandas: to_json(…, orient="records").',
+                name=name,
+                names=Names(value),
             )
         value = value[lists[0]] if lists else [value]
     if not isinstance(value, list):

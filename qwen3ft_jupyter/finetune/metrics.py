@@ -1,14 +1,21 @@
-"""The run's metrics.jsonl: one line a step, no step twice, whatever was killed and resumed."""
+"""The run's metrics.jsonl: one line a step, no step twice, whatever was killed and resumed.
+
+On a mount that cannot add to a file it is written at the end, and what is there until then is in `segments`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter import segments
 from qwen3ft_jupyter.disk import write_atomic
+from qwen3ft_jupyter.mounts import can_append
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from typing_extensions import Self
 
@@ -21,23 +28,39 @@ class MetricsFile:
     """Appends lines, flushed one by one so that others can follow; a context manager."""
 
     def __init__(self, path: Path, *, last_step: int) -> None:
-        """Keep what the file holds up to `last_step` (0: a new run) and drop the rest, which will be computed again."""
+        """Keep what the file holds up to `last_step` (0: a new run) and drop the rest, which will be computed again.
+
+        Where the file cannot be added to, what is added is seen after a few seconds, or once it is flushed.
+        """
         self._path = path
-        self.rows: list[Row] = [row for row in read_metrics(path) if row["step"] <= last_step]
-        write_atomic(path, b"".join(_line(row) for row in self.rows))
-        self._file = path.open("ab")
+        self.rows: list[Row] = [row for row in _read(path) if row["step"] <= last_step]
+        self._file: BinaryIO | segments.Segments
+        self._is_flushed = can_append(path.parent)
+        if self._is_flushed:
+            write_atomic(path, _lines(self.rows))
+            segments.clear(path)
+            self._file = path.open("ab")
+        else:
+            self._file = segments.Segments(path)
+            self._file.begin(_lines(self.rows), len(self.rows))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        write_atomic(self._path, b"".join(_line(row) for row in merge(self.rows)))  # evaluation has lines of its own
+        write_atomic(self._path, _lines(merge(self.rows)))  # evaluation has lines of its own
+        segments.clear(self._path)
 
     def add(self, row: Row) -> None:
         """Write one line; values of a step already written are added to its row in memory, the reader merges them."""
         self.rows.append(dict(row))
         self._file.write(_line(row))
+        if self._is_flushed:
+            self._file.flush()
+
+    def flush(self) -> None:
+        """Make sure that others see all lines, and that a kill costs none of them."""
         self._file.flush()
 
     @property
@@ -47,12 +70,22 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """Return the lines of a metrics file, one dict a step, later values over earlier; a torn last line is left out."""
+    """Return the lines of a metrics file and its segments, one dict a step, later values over earlier.
+
+    What is torn is left out.
+    """
     try:
-        raw = path.read_bytes()
+        return _read(path)
     except OSError:
         return []
+
+
+def _read(path: Path) -> list[Row]:
+    """Return what `read_metrics` does; nothing if there is no file. Raises OSError."""
     rows: list[Row] = []
+    raw = b""
+    with contextlib.suppress(FileNotFoundError):
+        raw = segments.read_lines(path)
     for line in raw.split(b"\n"):
         try:
             row = json.loads(line)
@@ -94,6 +127,10 @@ def without_better(rows: list[Row]) -> int:
     """
     best = best_step(rows)
     return sum(step > best for step in evaluations(rows)) if best is not None else 0
+
+
+def _lines(rows: list[Row]) -> bytes:
+    return b"".join(map(_line, rows))
 
 
 def _line(row: Row) -> bytes:

@@ -98,6 +98,8 @@ _NOT_HERE = Message("does not exist here; leave it out")
 _HELD_OUT = Message("eval_fraction keeps a part of data out and measures it")
 _QUANTIZED = Message("quantization says it: 4bit (NF4), or null")
 _DEVICES = Message("devices says it: 1, a number of GPUs, a list of them, or all")
+_HOSTS = Message("hosts says how many there are; the job says how the others join, or --node and --master do")
+_SHARDING = Message("sharding says it: auto, none, full (FSDP) or offload, beside devices")
 _OBJECTIVE = Message("objective says what is learned: sft, pretrain, dpo or orpo; no other exists here")
 _ADAPTER = Message("does not exist here, leave it out; the fields of an adapter are those of the group lora")
 _NO_TRAINED_PART = Message("does not exist here, leave it out; method: full learns every weight")
@@ -152,10 +154,16 @@ _NOTES: Mapping[str, str] = {
         group_by_length train_sampling_strategy
     """,
     _DEVICES: """
-        num_gpus nproc_per_node use_ray device_groups local_rank master_addr master_port parallelism_config
-        accelerator_config sequence_parallel_size zero_hpz_partition_size average_tokens_across_devices
+        gpus gpu num_gpus n_gpu n_gpus ngpus gpu_ids visible_devices cuda_visible_devices CUDA_VISIBLE_DEVICES
+        nproc_per_node num_processes world_size use_ray device_groups local_rank parallelism_config
+        sequence_parallel_size tensor_parallel_size pipeline_parallel_size average_tokens_across_devices
         log_on_each_node save_on_each_node use_mca
     """,
+    _HOSTS: """
+        nnodes num_nodes num_machines node_rank machine_rank rank master_addr master_port main_process_ip
+        main_process_port rdzv_endpoint
+    """,
+    _SHARDING: "zero_stage zero_hpz_partition_size accelerator_config offload_optimizer offload_param",
     Message("eval_steps says it; without, measured after each epoch"): """
         eval_strategy evaluation_strategy eval_delay eval_on_start
     """,
@@ -233,7 +241,8 @@ OTHERS: Mapping[str, str] = {name: note for note, names in _NOTES.items() for na
 FAMILIES: Mapping[str, str] = {
     _QUANTIZED: "bnb_ quantization_",
     _HELD_OUT: "eval_",
-    _DEVICES: "deepspeed fsdp ddp_ ray_ megatron_ use_megatron hyper_parallel use_hyper fp8_ kt_ use_kt",
+    _DEVICES: "ddp_ ray_ megatron_ use_megatron hyper_parallel use_hyper fp8_ kt_ use_kt",
+    _SHARDING: "deepspeed fsdp",
     _OBJECTIVE: "ppo_ kto_ dpo_ simpo_ pref_ grpo_ ref_model reward_ ld_alpha",
     _ADAPTER: "pissa_ oft_ boft_ vera_ fourier_ adalora_ reft_ lora_ga_ llamapro_",
     _LAYERS: "freeze_",

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter import segments
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune import checkpoints, results
 from qwen3ft_jupyter.finetune.earlier import COMPUTES_NOTHING, Parent, find_parent
 from qwen3ft_jupyter.finetune.own import OutputFolder
-from qwen3ft_jupyter.finetune.volume import check_writable, looking_into
+from qwen3ft_jupyter.finetune.volume import check_tensorboard, check_writable, looking_into
 from qwen3ft_jupyter.paths import is_folder, is_taken
 from qwen3ft_jupyter.work import SILENT
 
@@ -63,6 +64,8 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
     """
     folder = Path(config.output_dir)
     check_writable(folder)
+    if "tensorboard" in config.report_to:
+        check_tensorboard(folder)
     with looking_into(folder):
         _check_free(config, folder, run_id)
 
@@ -115,6 +118,7 @@ def plan(
     run_id: str | None,
     base_commit: str | None,
     datasets: Mapping[str, str] | None = None,
+    overwrites: bool = False,
 ) -> Plan:
     """Return how to begin; nothing is written yet.
 
@@ -125,6 +129,7 @@ def plan(
         run_id: The name of the run. None: it has none.
         base_commit: The commit of the base model. None: not known.
         datasets: Which data sets on a hub its data is, by the path.
+        overwrites: Whether the run to go on with begins anew if its data has changed.
 
     Raises:
         BadConfig: As `check_output`, or the run to go on with had another config or another commit of the base model.
@@ -142,7 +147,8 @@ def plan(
     if parent:
         record = replace(record, parent=parent.told())
         _check_same_commit(parent.record, record)
-    if before is None:
+    is_replaced = overwrites and before is not None and before.data_sha256 != record.data_sha256
+    if before is None or is_replaced:
         return Plan(folder, record, is_resumed=False, checkpoint=None, parent=parent)
     _check_same_run(before, record)
     record = replace(record, base_commit=before.base_commit or record.base_commit, parent=before.parent)
@@ -158,6 +164,7 @@ def begin(config: FineTuneConfig, planned: Plan, reporter: Reporter = SILENT) ->
     if not planned.is_resumed:
         check_output(config)  # again: preparing takes its time, and another run may have begun here meanwhile
         _make_room(own)
+        segments.clear(planned.folder / results.METRICS)
         own.make_way(results.CONFIG)
     own.clear_writing()
     planned.folder.mkdir(parents=True, exist_ok=True)

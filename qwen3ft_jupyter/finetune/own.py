@@ -14,16 +14,18 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.disk import make_own_folder, read_json, write_atomic, write_json
+from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_json, write_atomic, write_json
 from qwen3ft_jupyter.messages import Message, Names
+from qwen3ft_jupyter.mounts import is_like_a_disk
 from qwen3ft_jupyter.paths import is_folder, is_link, is_there
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from qwen3ft_jupyter.work import Reporter
 
@@ -37,6 +39,9 @@ RECORD_FOLDER: Final = ".qwen3ft"
 RECORD_NAME: Final = "written.json"
 WRITING: Final = f"{RECORD_FOLDER}/writing"
 """Where libraries write; nobody else has reason to."""
+SCRATCH: Final = f"{RECORD_FOLDER}/scratch.json"
+"""Where they write instead if the mount does not take what they do; each file is copied then."""
+_SCRATCH_PREFIX: Final = "qwen3ft-writing-"
 SAME_NS: Final = 2_000_000_000
 """What some volumes round times of change to."""
 
@@ -75,12 +80,25 @@ class OutputFolder:
         """Return an empty folder of that name for a library to write to; see `place`."""
         path = self.folder / WRITING / name
         self._clear(path)
-        path.mkdir(parents=True)
-        return path
+        make_folders(path)
+        return path if is_like_a_disk(path) else self._make_scratch(name)
 
     def clear_writing(self) -> None:
-        """Delete what a kill left of what a library wrote."""
+        """Delete what a library wrote and nobody has placed, as what a kill left."""
         self._clear(self.folder / WRITING)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # there is none
+            scratch = Path(read_json(self.folder / SCRATCH)["folder"])
+            if is_scratch(scratch) and is_folder(scratch) and not is_link(scratch):
+                shutil.rmtree(scratch)
+            (self.folder / SCRATCH).unlink()
+
+    def _make_scratch(self, name: str) -> Path:
+        """Return a folder among temporary files; what a kill leaves there is found by our record of it."""
+        self.clear_writing()
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH_PREFIX))
+        write_json(self.folder / SCRATCH, {"folder": str(scratch)})
+        (scratch / name).mkdir()
+        return scratch / name
 
     def place(self, source: Path, target: str, *, last: str = "") -> None:
         """Move what a library wrote to `source` into the folder `target`, the file that is called `last` last."""
@@ -89,9 +107,9 @@ class OutputFolder:
         for path in paths:
             name = f"{target}/{path}"
             self.make_way(name)
-            self._record({name: _entry((source / path).lstat())})  # before it is there: it is never there unrecorded
-            os.replace(source / path, self.folder / name)
-        self._clear(source)
+            self._rename(source / path, name, _entry((source / path).lstat()))
+        if is_folder(source) and not is_link(source):
+            shutil.rmtree(source)
 
     def make_way(self, path: str) -> None:
         """Make sure that a file may be written at `path`: what is not ours there is moved elsewhere, and told of."""
@@ -121,8 +139,7 @@ class OutputFolder:
             target = f"{below}/{name}"
             if self._is_real(name):
                 self.make_way(target)
-                self._record({target: entries[name]})  # before it is there: it is never there unrecorded
-                os.replace(self.folder / name, self.folder / target)
+                self._rename(self.folder / name, target, entries[name])
             self._record({}, without=[name])
         self._leave(path)
 
@@ -144,10 +161,19 @@ class OutputFolder:
                 Message("{names}: not written by a fine-tune, or changed since; kept.", names=Names(left))
             )
 
+    def _rename(self, source: Path, name: str, entry: Entry) -> None:
+        """Give a file of ours the name `name` in the folder; it is never there unrecorded."""
+        before = _entry(source.lstat())
+        self._record({name: entry})
+        LOCAL.replace(source, self.folder / name)
+        now = _entry((self.folder / name).lstat())
+        if entry == before != now:  # a rename that copies is a change, by the time of the file
+            self._record({name: now})
+
     def _keep(self, path: str) -> None:
         kept = self._free_name(path)
         (self.folder / kept).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.folder / path, self.folder / kept)
+        LOCAL.replace(self.folder / path, self.folder / kept)
         self._reporter.notice(
             Message(
                 "{name} was not written by a fine-tune, or changed since; it was moved to {kept}.", name=path, kept=kept
@@ -200,6 +226,12 @@ class OutputFolder:
     def _clear(self, path: Path) -> None:
         if not is_link(self.folder / RECORD_FOLDER) and not is_link(self.folder / WRITING) and is_folder(path):
             shutil.rmtree(path)
+
+
+def is_scratch(path: Path) -> bool:
+    """Return whether `path` is, or lies in, a folder that we made for what libraries write."""
+    temporary = Path(tempfile.gettempdir())
+    return any(one.parent == temporary and one.name.startswith(_SCRATCH_PREFIX) for one in (path, *path.parents))
 
 
 def _entry(status: os.stat_result) -> tuple[int, int]:

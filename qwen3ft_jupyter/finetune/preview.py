@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.samples import IGNORED
 from qwen3ft_jupyter.finetune.survey import survey
 
@@ -146,10 +147,12 @@ def _thinks(conversation: Conversation) -> bool:
 def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work: Work | None = None) -> Preview:
     """Return the data of `config` as the model in `model_folder` will see it, the first `count` samples in full.
 
-    Raises what `survey` raises.
+    Raises what `survey` raises, and BadInput: there is no such count.
     """
     from qwen3ft_jupyter.loading.load import load_tokenizer
 
+    if count < 0:
+        raise BadInput("count: {value} is no whole number from 0 on.", value=count)
     seen = _Seen()
     found = survey(config, model_folder, work=work, see=seen.add)
     report, tokens = found.data.report, found.tokens

@@ -83,6 +83,7 @@ def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> lis
     problems: list[str] = []
     by_note: dict[str, list[str]] = {}
     theirs = {"lora.": SAME_IN_LORA, "dlc.": {}}.get(prefix, {**dict.fromkeys(OTHERS, ""), **SAME})
+    listed = Message("unknown field, it is none of {names}", names=", ".join(known)) if prefix else UNKNOWN
     for name in names:
         told = f"{prefix}{shown(name)[1:-1]}"
         near = _closest(name, theirs, CLOSE) or _closest(name, known, CLOSER)
@@ -96,7 +97,7 @@ def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> lis
             near = theirs.get(near, near)
             problems.append(Message("{name}: unknown field, did you mean {near}?", name=told, near=near))
         else:
-            by_note.setdefault(UNKNOWN, []).append(told)
+            by_note.setdefault(listed, []).append(told)
     return problems + [Message("{names}: {note}", names=", ".join(names), note=note) for note, names in by_note.items()]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import secrets
 import shlex
+import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import make_folders, write_json
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, error_from_json
+from qwen3ft_jupyter.finetune.addresses import split_address
 from qwen3ft_jupyter.finetune.probe import (
     PROBE_FILES,
     HostFacts,
@@ -23,7 +26,6 @@ from qwen3ft_jupyter.finetune.probe import (
     other_versions,
     refusal,
 )
-from qwen3ft_jupyter.finetune.rules import split_address
 from qwen3ft_jupyter.finetune.wire import (
     CONFIG_NAME,
     HOSTS_FOLDER,
@@ -97,7 +99,7 @@ class Reception:
                 "hosts_address: nothing can listen on {address}: {reason}.",
                 hint="Name another port, or leave it out.",
                 address=write_address(wanted),
-                reason=error.strerror or str(error),
+                reason=os.strerror(error.errno) if error.errno else str(error),  # Python adds a tuple to its words
             ) from error
         self.address = (own_address() if is_everywhere(wanted[0]) else wanted[0], self.door.port)
         """Where others find it; what was asked for may name no host."""
@@ -107,6 +109,15 @@ class Reception:
         """Return what is typed in a shell on another host, whatever this fine-tune was started in."""
         words = ["qwen3ft", "finetune", str(self.folder / CONFIG_NAME), "--join", write_address(self.address)]
         return shlex.join(words)
+
+    @property
+    def unknown_because(self) -> str:
+        """Return why this host cannot look up the name that others are told; "" if it can."""
+        try:
+            socket.getaddrinfo(*self.address)
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
 
     @property
     def keeps_rights(self) -> bool:

@@ -303,6 +303,7 @@ def save_result(
     write_atomic(folder / CARD, text)
     _share(folder)
     own.place(folder, name)
+    own.clear_writing()
     own.write(CARD, text)
 
 

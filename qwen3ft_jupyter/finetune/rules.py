@@ -195,6 +195,12 @@ def read_text_or_none(value: object) -> str | None:
     return None if value is None or value == "" else read_text(value)
 
 
+def read_word_or_none(value: object) -> str | None:
+    """Return an id in one line, None for an empty one; YAML reads some of them as numbers. Raises ValueError."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return read_text_or_none(str(value) if is_number else value)
+
+
 def read_words(value: object) -> tuple[str, ...]:
     """Return words in small letters, from a list or with commas between them. Raises ValueError."""
     words = value.split(",") if isinstance(value, str) else map(read_text, _items(value or ()))
@@ -296,6 +302,9 @@ def read_columns(value: object) -> dict[str, tuple[str, ...]]:
         if not found or (len(found) > 1 and part != "question"):
             raise Wrong(Message("{name}: only question may name several columns", name=part))
         named[str(part)] = tuple(map(read_text, found))
+    columns = [name for names in named.values() for name in names]
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise Wrong(Message("names {name} twice: a column holds one thing", name=twice[0]))
     is_asked = "question" in named and bool(named.keys() & {"answer", "chosen"})
     if named and not is_asked and not named.keys() & {"messages", "text"}:
         raise Wrong(Message("names neither messages, nor both question and answer"))
@@ -339,37 +348,22 @@ def read_device(value: object) -> str:
 
 
 def read_devices(value: object) -> object:
-    """Return a number, auto, all, or the numbers of devices in their order. Raises ValueError."""
-    if isinstance(value, str):
-        words = [word.strip().lower().removeprefix("cuda:") for word in value.strip("[] ").split(",")]
-        if len(words) > 1 or value.strip().startswith("["):
-            return tuple(sorted(set(map(_whole, words))))
-        return words[0] if words[0] in {"auto", "all"} else _whole(words[0])
-    if isinstance(value, list | tuple):
-        return tuple(sorted(set(map(_whole, value))))
-    return _whole(value)
+    """Return a number, auto, all, or the numbers of devices in their order; `cuda:1` is which, not how many.
 
-
-def read_address(value: object) -> str | None:
-    """Return an address as it was written, None for an empty one. Raises ValueError."""
-    text = read_text_or_none(value)
-    if text is not None:
-        split_address(text)
-    return text
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """Return host and port; either may be left out, as "" and 0. Raises ValueError.
-
-    >>> split_address("10.0.0.1:29400"), split_address(":29400"), split_address("[fd00::1]:7"), split_address("gpu-1")
-    (('10.0.0.1', 29400), ('', 29400), ('fd00::1', 7), ('gpu-1', 0))
+    Raises:
+        ValueError: It is none of these.
     """
-    host, colon, port = text.strip().rpartition(":")
-    if not colon or text.endswith("]"):
-        host, port = text.strip(), "0"
-    if not port.isdecimal() or int(port) > 65535 or set(host) & set("/ @"):
-        raise ValueError(text)
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    items: Iterable[object] | None = value if isinstance(value, list | tuple) else None
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word in {"auto", "all"}:
+            return word
+        items = word.strip("[] ").split(",") if set(word) & set(",[:") else None
+    return _whole(value) if items is None else tuple(sorted(set(map(_device_index, items))))
+
+
+def _device_index(value: object) -> int:
+    return _whole(value.strip().lower().removeprefix("cuda:") if isinstance(value, str) else value)
 
 
 def read_dtype(value: object) -> str:

@@ -20,6 +20,8 @@ class Start:
     base_commit: str | None = None
     datasets: Mapping[str, str] = field(default_factory=dict)
     earlier: tuple[Path, ...] = ()
+    overwrites: bool = False
+    """Whether the run to go on with begins anew if its data has changed."""
 
     def going_on(self) -> Start:
         """Return the same for processes that were started again."""
@@ -34,6 +36,7 @@ class Start:
             "base_commit": self.base_commit,
             "datasets": dict(self.datasets),
             "earlier": [str(folder) for folder in self.earlier],
+            "overwrites": self.overwrites,
         }
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -16,7 +16,7 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
-    from yaml.nodes import MappingNode
+    from yaml.nodes import MappingNode, ScalarNode
 
 _WIDE_COLON = re.compile(r"^\s*[\w.]+\s*：", re.MULTILINE)
 _NO_SPACE = re.compile(r"^\s*[A-Za-z_]+:[^\s/]", re.MULTILINE)
@@ -24,8 +24,19 @@ _NO_SPACE = re.compile(r"^\s*[A-Za-z_]+:[^\s/]", re.MULTILINE)
 THE_CONFIG = Message("The fine-tune config")
 
 
+_TAGS: Final = {kind: f"tag:yaml.org,2002:{kind}" for kind in ("int", "float")}
+_INT: Final = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$")
+_FLOAT: Final = re.compile(
+    r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf)|\.(?:nan|NaN))$"
+)
+
+
 class _Loader(yaml.SafeLoader):
-    """Makes no objects, and takes no field twice."""
+    """Makes no objects, takes no field twice, and takes for numbers what a person would.
+
+    PyYAML reads 012345 as octal and 24:00 as base 60, as YAML 1.1 has it: the id of a workspace would be another, and a
+    day 1,440 hours. Here they stay text, which a field that wants a number refuses; a date stays text, too.
+    """
 
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
         """Return the fields of a group. Raises ConstructorError."""
@@ -37,6 +48,20 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.constructor.ConstructorError(None, None, f"{name} stands twice", key.start_mark)
                 seen.add(name)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_date(self, node: ScalarNode) -> str:
+        """Return a date as it was written. Raises ValueError: there is no such day."""
+        self.construct_yaml_timestamp(node)
+        return str(node.value)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag not in _TAGS.values()]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_date)
+_Loader.add_implicit_resolver(_TAGS["int"], _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver(_TAGS["float"], _FLOAT, list("-+.0123456789"))
 
 
 def read_config(path: Path) -> dict[str, object]:

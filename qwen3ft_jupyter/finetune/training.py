@@ -21,7 +21,7 @@ from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, lora
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
 from qwen3ft_jupyter.finetune.outcome import Trained, median_utilisation, outcome_of, tell_of_result, used_a_token
-from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.finetune.own import OutputFolder, is_scratch
 from qwen3ft_jupyter.finetune.planning import base_model, look_ahead
 from qwen3ft_jupyter.finetune.preparing import Prepared, objective_of, prepare, tell_of_base_model, with_references
 from qwen3ft_jupyter.finetune.ranks import ALONE
@@ -30,7 +30,7 @@ from qwen3ft_jupyter.finetune.report.card import number_rows
 from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.token_rows import row_notices
-from qwen3ft_jupyter.finetune.volume import naming
+from qwen3ft_jupyter.finetune.volume import TENSORBOARD_VARIABLE, naming
 from qwen3ft_jupyter.finetune.watch import Follower, Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
@@ -212,8 +212,11 @@ def _begin(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> _B
             run_id=start.run_id,
             base_commit=start.base_commit,
             datasets=start.datasets,
+            overwrites=start.overwrites,
         )
     )
+    if start.overwrites and not planned.is_resumed:
+        work.notice("output_dir holds an unfinished fine-tune of other data. overwrite is true: it begins anew.")
     if planned.is_resumed:
         name = planned.checkpoint.name if planned.checkpoint else None
         if name:
@@ -299,6 +302,11 @@ def _train_steps(
     last_step = checkpoints.step_of(planned.checkpoint) if planned.checkpoint else 0
     own = OutputFolder(planned.folder)
     folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
+    if is_scratch(written_to):
+        work.notice(
+            "The mount of output_dir takes files as a whole only: what is saved is written to the folder for temporary "
+            "files (TMPDIR) first."
+        )
     try:
         with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
             every = (config.eval_steps or steps_an_epoch(config, len(samples.training))) if samples.held_out else None
@@ -405,15 +413,14 @@ def _tell_of_parts(work: Work, most_tokens: int) -> None:
 @contextlib.contextmanager
 def _tensorboard_in(folder: Path) -> Iterator[None]:
     """Have TensorBoard's files written to `folder` by trainers that are made meanwhile, unless the user said where."""
-    name = "TENSORBOARD_LOGGING_DIR"
-    if name in os.environ:
+    if TENSORBOARD_VARIABLE in os.environ:
         yield
         return
-    os.environ[name] = str(folder)
+    os.environ[TENSORBOARD_VARIABLE] = str(folder)
     try:
         yield
     finally:
-        os.environ.pop(name, None)
+        os.environ.pop(TENSORBOARD_VARIABLE, None)
 
 
 def _trial(config: FineTuneConfig, samples: Prepared, watch: Watch | None, ranks: Ranks) -> Trial:

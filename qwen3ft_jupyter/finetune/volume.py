@@ -6,11 +6,15 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadConfig, JobFailed, NoSpace, Qwen3ftError
+from qwen3ft_jupyter.finetune.own import SCRATCH, is_scratch
+from qwen3ft_jupyter.mounts import can_append
 from qwen3ft_jupyter.paths import fault_of, is_there, nearest_folder, reason_of
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RUST: Final = re.compile(r"\(os error (\d{1,5})\)")
 """How safetensors, whose errors are no OSErrors, quotes the system."""
+TENSORBOARD_VARIABLE: Final = "TENSORBOARD_LOGGING_DIR"
+"""Says where transformers has TensorBoard write."""
 _PROBE: Final = bytes(1 << 16)
 
 
@@ -47,6 +53,19 @@ def check_writable(folder: Path) -> None:
             folder=_short(folder),
             reason=reason_of(error),
         ) from error
+
+
+def check_tensorboard(folder: Path) -> None:
+    """Make sure that TensorBoard can write to `folder`, unless it writes elsewhere. Raises BadConfig."""
+    if TENSORBOARD_VARIABLE in os.environ or can_append(nearest_folder(folder)):
+        return
+    raise BadConfig(
+        "report_to: tensorboard adds to its files all the time, which the mount of {folder} cannot.",
+        hint="Set {variable} to a folder on a disk, or leave tensorboard out: the run's view has the curves, too.",
+        details={"path": str(folder)},
+        folder=_short(folder),
+        variable=TENSORBOARD_VARIABLE,
+    )
 
 
 @contextlib.contextmanager
@@ -80,6 +99,15 @@ def naming(folder: Path) -> Iterator[None]:
         number = _number_of(error, folder)
         if number is None:
             raise
+        if number in _NO_ROOM and is_there(folder / SCRATCH):
+            raise NoSpace(
+                "output_dir: there is no room left on the volume of {folder}, or in the folder for temporary files "
+                "(TMPDIR), where what is saved is written first.",
+                hint="What was saved before is kept. Make room in both, or set TMPDIR to a folder that has it, and "
+                "resume: it goes on from the last checkpoint.",
+                details={"path": str(folder)},
+                folder=_short(folder),
+            ) from error
         if number in _NO_ROOM:
             raise NoSpace(
                 "output_dir: there is no room left on the volume of {folder}.",
@@ -104,7 +132,8 @@ def _number_of(error: Exception, folder: Path) -> int | None:
     """
     if isinstance(error, OSError):
         named = error.filename
-        is_elsewhere = named is not None and folder not in (path := Path(os.fsdecode(named)), *path.parents)
+        path = Path(os.fsdecode(named)) if named is not None else folder
+        is_elsewhere = folder not in (path, *path.parents) and not is_scratch(path)
         return None if is_elsewhere or isinstance(error, ConnectionError) else error.errno
     if found := _RUST.search(str(error)):
         return int(found[1])
@@ -117,13 +146,38 @@ def _number_of(error: Exception, folder: Path) -> int | None:
 
 
 def _try_out(folder: Path) -> None:
-    """Make such a folder beside where it would be, and write into it: permissions alone do not tell. Raises OSError."""
+    """Make such a folder beside where it would be, and write into it: permissions alone do not tell.
+
+    Raises OSError; BadConfig if what was written can neither be replaced nor deleted.
+    """
+    with _trial_of(folder) as trial:
+        first, second = trial / "first", trial / "second"
+        for path in (first, second):
+            path.write_bytes(_PROBE)
+        try:
+            LOCAL.replace(second, first)
+            LOCAL.unlink(first)
+        except OSError as error:
+            raise BadConfig(
+                "output_dir: {folder} lies on a mount that replaces or deletes no files: {reason}.",
+                hint="Mount it so that both can be done (mountpoint-s3: --allow-overwrite --allow-delete), or name a "
+                "folder on another mount.",
+                details={"path": str(folder)},
+                folder=_short(folder),
+                reason=reason_of(error),
+            ) from error
+
+
+@contextlib.contextmanager
+def _trial_of(folder: Path) -> Iterator[Path]:
     there = nearest_folder(folder)
-    with tempfile.TemporaryDirectory(prefix=".qwen3ft-", dir=there, ignore_cleanup_errors=True) as trial:
-        inner = Path(trial) / folder.relative_to(there)
+    trial = Path(tempfile.mkdtemp(prefix=".qwen3ft-", dir=there))
+    try:
+        inner = trial / folder.relative_to(there)
         inner.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=inner) as file:
-            file.write(_PROBE)
+        yield inner
+    finally:
+        shutil.rmtree(trial, ignore_errors=True)
 
 
 def _short(folder: Path) -> str:

@@ -198,6 +198,7 @@ class Watch:
 
     def on_save(self, state: TrainerState) -> None:
         """Keep the checkpoint that was just written, and delete old ones."""
+        self._metrics.flush()  # what goes on from the checkpoint needs the lines before it
         written = self._written_to / f"checkpoint-{state.global_step}"
         (written / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
         checkpoints.take(written, self._folder, self._work.reporter)

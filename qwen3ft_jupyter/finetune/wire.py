@@ -23,7 +23,7 @@ import psutil
 
 from qwen3ft_jupyter.disk import make_folders, write_atomic
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune.rules import split_address
+from qwen3ft_jupyter.finetune.addresses import split_address
 from qwen3ft_jupyter.mirror.addresses import is_loopback, outward_addresses
 from qwen3ft_jupyter.processes import start_thread
 
@@ -76,7 +76,12 @@ def parse_address(text: str, field: str) -> Address:
     except ValueError:
         host, port = "", 0
     if not host or not port:
-        raise BadConfig("{field}: {text} is no address.", hint="Write HOST:PORT.", field=field, text=text)
+        raise BadConfig(
+            "{field}: {text} is no address.",
+            hint="Write HOST:PORT; an address of IPv6 stands in brackets, such as [fd00::1]:29400.",
+            field=field,
+            text=text,
+        )
     return host, port
 
 

@@ -3,8 +3,8 @@
 job.json       what the job is: written once, readable by its owner alone, never with a secret in it
 attempt-N      begun by whoever could create it; so of two who resume at once, one does
 status.json    where it stands; replaced as a whole, by one process at a time (see `supervisor`)
-events.jsonl   what happened, one numbered line each, across all attempts
-log.txt        what the processes wrote to stdout and stderr, across all attempts
+events.jsonl   what happened, one numbered line each, across all attempts; events.jsonl.parts: see `segments`
+log.txt        what the processes wrote to stdout and stderr, across all attempts; see `logs`
 stop           asks the attempt it names to stop
 controls.json  what may be changed while it runs; only a job that can be paused and slowed down has it
 remote.json    what it has submitted elsewhere; its `is_over` says whether that has ended
@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter import segments
 from qwen3ft_jupyter.disk import read_json, write_json
 from qwen3ft_jupyter.errors import JobError, JobNotFound
 from qwen3ft_jupyter.jobs import supervisor
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 FRESH_S = 4 * supervisor.HEARTBEAT_S
 """A job on another host is taken for alive as long as its status was touched this recently."""
 _VERSION = 1
+EVENTS = "events.jsonl"
 REMOTE = "remote.json"
 _OURS = re.compile(r"(?:job|status|controls|remote)\.json|events\.jsonl|log\.txt|stop|attempt-\d+|\..+\.tmp")
 """What the files of a job are called."""
@@ -79,6 +81,8 @@ def delete(folder: Path) -> None:
 
     What a reader on Windows holds open stays, as no job any more.
     """
+    with contextlib.suppress(OSError):
+        segments.clear(folder / EVENTS)
     for name in names_in(folder):
         if _OURS.fullmatch(name):
             with contextlib.suppress(OSError):
@@ -286,15 +290,23 @@ def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
 def read_events(folder: Path, after: int) -> list[dict[str, Any]]:
     """Return the events numbered above `after`. Lines that are not whole, left by a crash, are passed over."""
     try:
-        with (folder / "events.jsonl").open("rb") as file:
-            file.seek(_offset_of(file, after))
-            lines = file.read().split(b"\n")[:-1]  # what follows the last line end is still being written
-    except FileNotFoundError:
-        return []
+        parts = segments.read_parts(folder / EVENTS, after)
+        lines = [*_lines_in(folder / EVENTS, after), *(line for part in parts for line in part.split(b"\n"))]
     except OSError as error:
         raise _unreadable(folder, error) from error
-    events = (supervisor.parse_event(line) for line in lines)
-    return [_with_messages(event) for event in events if event is not None and event["n"] > after]
+    found = (supervisor.parse_event(line) for line in lines)
+    events = {event["n"]: event for event in found if event is not None and event["n"] > after}
+    return [_with_messages(events[number]) for number in sorted(events)]
+
+
+def _lines_in(path: Path, after: int) -> list[bytes]:
+    """Return the whole lines of a file of events, few of them from before event `after`. Raises OSError."""
+    try:
+        with path.open("rb") as file:
+            file.seek(_offset_of(file, after))
+            return file.read().split(b"\n")[:-1]  # what follows the last line end is still being written
+    except FileNotFoundError:
+        return []
 
 
 def _with_messages(event: dict[str, Any]) -> dict[str, Any]:

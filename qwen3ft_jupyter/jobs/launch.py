@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.jobs import logs, supervisor
 from qwen3ft_jupyter.processes import start_detached, start_thread
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ def start_supervisor(folder: Path, attempt: int, command: Sequence[str], *, envi
     flags = ["-I", "-S"]  # no site-packages: it needs none, and starts twice as fast
     program = [sys.executable or command[0], *flags, supervisor.__file__, str(folder), str(attempt), *command]
     cwd = folder.anchor  # so that it keeps no folder from being deleted or unmounted
-    with (folder / "log.txt").open("ab") as log:
-        process = start_detached(program, cwd=cwd, environ={**os.environ, **environ}, log=log)
+    log, name = logs.open_log(folder)
+    with log:
+        told = {**os.environ, **environ, logs.VARIABLE: name}
+        process = start_detached(program, cwd=cwd, environ=told, log=log)
     # Whoever starts a process must collect it in the end, or it stays as a zombie as long as this process lives.
     # Where there is no thread for that, `subprocess` does it when this process starts another.
     start_thread(threading.Thread(target=process.wait, name=f"qwen3ft-{folder.name}", daemon=True))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.averages import Averages
-from qwen3ft_jupyter.jobs.folder import read_events
+from qwen3ft_jupyter.jobs.folder import EVENTS, read_events
 from qwen3ft_jupyter.messages import map_texts, to_json
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls, Progress, Reporter
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.work import RanksJson
 
 logger = logging.getLogger(__name__)
+STORE_EVERY_S = 2.0
+"""Between two times that the status is written to an object store, which takes a request or three each time."""
 _MOST_NOTICES = 50
 """In the status, which is read again and again; the events keep them all."""
 
@@ -57,7 +59,9 @@ class JobReporter(Reporter):
         self._averages = Averages()
         for event in read_events(folder, 0) if attempt > 1 else ():
             self._averages.add(event.get("values") or {})  # of the attempts before
-        self._events = supervisor.EventLog(folder / "events.jsonl")
+        self._events = supervisor.EventLog(folder / EVENTS)
+        self._rests_s = STORE_EVERY_S if self._events.is_in_segments else 0.0
+        self._written_at = time.monotonic()
         self._record("state", state="running", attempt=attempt)
 
     def progress(self, progress: Progress) -> None:
@@ -112,7 +116,9 @@ class JobReporter(Reporter):
             if not self._has_news:
                 self._beat()
                 return
-            self._has_news = False
+            if (now := time.monotonic()) - self._written_at < self._rests_s:
+                return
+            self._has_news, self._written_at = False, now
             self._status["updated"] = time.time()
             try:
                 supervisor.write_status(self._folder, self._status)
@@ -123,13 +129,19 @@ class JobReporter(Reporter):
         now = time.time()
         if now - self._beat_at >= supervisor.HEARTBEAT_S:
             self._beat_at = now
+            if self._events.is_in_segments:  # such mounts keep no times but that of writing
+                self._has_news = True
+                return
             with contextlib.suppress(OSError):
                 os.utime(self._folder / "status.json")
 
     def end(self, state: str, *, error: dict[str, Any] | None = None, result: dict[str, Any] | None = None) -> None:
         """Write the end, events first: who sees the job over sees all of them. Raises OSError."""
         self._record("state", state=state, attempt=self._status["attempt"])
-        self._events.close()
+        try:
+            self._events.close()
+        except OSError as fault:  # what was to be put together stays in segments
+            self._complain(fault)
         with self._lock:
             now = time.time()
             written = map_texts(to_json, result)

@@ -1,7 +1,7 @@
 """The parent of a job's process: it sees the job's end, whatever kind of end that is, and writes it down.
 
 It is started as a file (``python -I -S supervisor.py FOLDER ATTEMPT COMMAND …``), without the packages of its
-environment. So it imports the standard library and `qwen3ft_jupyter.processes` alone, and what this room's other
+environment. So it imports the standard library and modules of ours that need no more alone, and what this room's other
 modules share with it lives here.
 
 Only one process writes `status.json` at a time: whoever starts the job, then the supervisor, then the worker, and
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from pathlib import Path
 
 if not __package__:  # started as a file
     sys.path.append(str(Path(__file__).resolve().parents[2]))
+from qwen3ft_jupyter.mounts import can_append
 from qwen3ft_jupyter.processes import ProcessIdentity, start_detached, start_thread, stop_signals
 
 TYPE_CHECKING = False
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterable, Sequence
     from typing import Any, BinaryIO
+
+    from qwen3ft_jupyter.segments import Segments
 
 ENDED = frozenset({"succeeded", "failed", "stopped", "interrupted"})
 TICK_S = 0.1
@@ -50,7 +54,10 @@ def main(arguments: Sequence[str]) -> int:
     supervision = Supervision(folder, attempt)
     for number in stop_signals():
         signal.signal(number, supervision.on_signal)
-    supervision.run([*command, str(folder)])
+    try:
+        supervision.run([*command, str(folder)])
+    finally:
+        copy_log(folder, is_last=True)
     return 0
 
 
@@ -138,6 +145,7 @@ class Supervision:
             if now - beat_at < HEARTBEAT_S:
                 continue
             beat_at = now
+            copy_log(self.folder)
             with contextlib.suppress(OSError):
                 os.utime(self.folder / "status.json")
             status = read_status(self.folder)
@@ -266,6 +274,14 @@ def end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def copy_log(folder: Path, *, is_last: bool = False) -> None:
+    """Bring the log to the job's folder where it is kept elsewhere; see `logs`, which few jobs need."""
+    if os.environ.get("QWEN3FT_JOB_LOG"):
+        from qwen3ft_jupyter.jobs import logs
+
+        logs.copy_log(folder, is_last=is_last)
+
+
 def memory_event_files(cgroup: str | None = None, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:
     """Return the files that count out-of-memory kills: in our control group (v2, v1), and on the whole machine."""
     if cgroup is None:
@@ -326,20 +342,36 @@ def write_status(folder: Path, status: dict[str, Any], *, is_final: bool = False
 def replace(source: Path, target: Path) -> None:
     """Rename a file over another, also while someone reads that. Raises OSError."""
     for pause_s in (0.02, 0.1, 0.5):
-        with contextlib.suppress(PermissionError):  # on Windows, while a reader has the old one open
+        try:
             os.replace(source, target)
+        except PermissionError:  # noqa: PERF203 - on Windows, while a reader has the old one open
+            time.sleep(pause_s)
+        except OSError:
+            break
+        else:
             return
-        time.sleep(pause_s)
-    os.replace(source, target)
+    from qwen3ft_jupyter.disk import LOCAL  # which takes longer to load than most jobs need it
+
+    LOCAL.replace(source, target)
 
 
 class EventLog:
-    """Appends numbered lines to `events.jsonl`, going on from the last number there. Any thread may append."""
+    """Appends numbered lines to `events.jsonl`, going on from the last number there. Any thread may append.
+
+    Where that file cannot be added to, they go to segments beside it, a few seconds' events in each.
+    """
+
+    is_in_segments = False
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._file: BinaryIO = path.open("ab+", buffering=0)
-        self._number, self._is_torn = last_event(self._file)
+        self._path = path
+        self._file: BinaryIO | Segments
+        if can_append(path.parent):
+            self._file = path.open("ab+", buffering=0)
+            self._number, self._is_torn = last_event(self._file)
+        else:
+            self._file = self._in_segments()
 
     def append(self, kind: str, **fields: Any) -> None:
         """Add one event. Raises OSError; TypeError if it is not plain JSON; ValueError after `close`."""
@@ -355,8 +387,22 @@ class EventLog:
             self._is_torn = False
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; segments are put together. Raises OSError."""
         self._file.close()
+        if self.is_in_segments:
+            from qwen3ft_jupyter.segments import put_together
+
+            put_together(self._path)
+
+    def _in_segments(self) -> Segments:
+        from qwen3ft_jupyter.segments import Segments, read_lines  # which few jobs need
+
+        lines = b""
+        with contextlib.suppress(FileNotFoundError):
+            lines = read_lines(self._path)
+        self._number, self._is_torn = last_event(io.BytesIO(lines))[0], False
+        self.is_in_segments = True
+        return Segments(self._path, number=self._number)
 
 
 def last_event(file: BinaryIO) -> tuple[int, bool]:

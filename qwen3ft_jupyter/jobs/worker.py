@@ -76,6 +76,7 @@ def run(folder: Path, kinds: Kinds) -> int:
     refresh(context, reporter)
     with stop_on_signals(context.work.stop), pulse(context, reporter, partial(_insist, spec, os.getppid())):
         end = _work(spec, kinds, context)
+    supervisor.copy_log(folder)  # who sees the job over sees why
     reporter.end(end.state, error=end.error, result=end.result)
     return {"succeeded": SUCCEEDED, "stopped": STOPPED}.get(end.state, FAILED)
 

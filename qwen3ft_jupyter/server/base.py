@@ -63,9 +63,8 @@ STATUS_OF: Mapping[type[errors.Qwen3ftError], int] = {
     errors.CacheDamaged: 409,
     errors.CacheNotWritable: 409,  # for example a shared one
     errors.ModelInUse: 409,
-    errors.LoadError: 500,
+    errors.LoadError: 422,  # what the request names is no model, adapter or run that can be used
     errors.DoesNotFit: 409,
-    errors.UnsafeModel: 422,
     errors.MissingPackage: 501,
     errors.JobError: 500,
     errors.JobNotFound: 404,

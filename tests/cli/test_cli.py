@@ -778,6 +778,7 @@ def test_chat_asks_what_is_typed(
         (["chat", "a", "--max-new-tokens", "many"], "invalid int value"),
         (["evict", "--al"], "NAME --all is required"),  # half of an option is none: it might mean all
         (["verify", "a", "--revis", "main"], "Did you mean --revision?"),
+        (["jobs", "resume", "a", "--detach"], "--detach is an option of notebooks alone."),
         (["load", "a/b", "--as", "class"], "'class' cannot be the name of a variable"),
     ],
 )

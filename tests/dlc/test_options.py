@@ -136,3 +136,38 @@ def test_the_plan_shows_what_would_be_submitted(config: FineTuneConfig, model_fo
 
     assert spec["DisplayName"] == "qwen3ft-JOB-1"
     assert not (Path(config.output_dir)).exists()
+
+
+@pytest.mark.parametrize("image", ["me:s3cret@registry.cn/pai:1", "https://me:s3cret@registry.cn/pai:1", "https://r/x"])
+def test_an_image_has_no_login_and_is_no_url(image: str, fields: dict[str, Any]) -> None:
+    fields["dlc"]["image"] = image
+
+    with pytest.raises(BadConfig, match=r"dlc\.image: .*is not REGISTRY/NAME:TAG") as caught:
+        FineTuneConfig.from_dict(fields)
+
+    assert "s3cret" not in str(caught.value)
+    fields["dlc"]["image"] = f"registry.cn/pai@sha256:{64 * 'a'}"
+    assert FineTuneConfig.from_dict(fields).dlc.image == fields["dlc"]["image"]
+
+
+@pytest.mark.parametrize(
+    ("mounts", "said"),
+    [
+        (["d-1:/mnt/a", "d-2:/mnt/a"], "has two for a: each needs a folder of its own"),
+        (["d-1:/mnt/a:/home/x", "d-2:/mnt/b:/home/x/"], "has two for x"),
+        (["/mnt/nas:/mnt/nas"], "is not a list of SOURCE:/PATH"),
+        (["s3://bucket:/mnt"], "is not a list of SOURCE:/PATH"),
+        ("d-1:/mnt/a,d-2:/mnt/b", "is not a list of SOURCE:/PATH"),
+    ],
+)
+def test_a_mount_that_would_be_taken_for_another_is_refused(mounts: Any, said: str, fields: dict[str, Any]) -> None:
+    fields["dlc"]["mounts"] = mounts
+
+    with pytest.raises(BadConfig, match=rf"dlc\.mounts: .*{said}"):
+        FineTuneConfig.from_dict(fields)
+
+
+def test_a_mount_is_told_by_its_plain_folder_and_its_scheme_in_any_case(fields: dict[str, Any]) -> None:
+    fields["dlc"]["mounts"] = ["d-1:/mnt/a//b/./c/", "OSS://bucket/x/:/mnt/x"]
+
+    assert FineTuneConfig.from_dict(fields).dlc.mounts == ("d-1:/mnt/a/b/c", "oss://bucket/x/:/mnt/x")

@@ -698,3 +698,37 @@ def _counted(notices: tuple[str, ...], words: str) -> int:
 
 def test_columns_about_rows_are_compared_by_their_plain_names() -> None:
     assert all(name == name.lower() and " " not in name for name in METADATA)
+
+
+def test_a_table_without_names_of_columns_is_told_how_to_get_them(tmp_path: Path) -> None:
+    """Named as they are, the first row would be lost."""
+    said = refusal(tmp_path, "What is 1?,One\nWhat is 2?,Two\n", "t.csv")
+
+    assert "If the first line is a row already, write the names above it, such as question,answer." in said
+    assert "first line" not in refusal(tmp_path, [{"Q": "1", "A": "2"}])
+
+
+def test_columns_are_proposed_by_what_they_are_called(tmp_path: Path) -> None:
+    said = refusal(tmp_path, [{"context": "Blue", "question": "who?", "answers": {"text": ["Blue"]}}])
+
+    assert "columns: {question: question, answer: answers}" in said
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"question": {"0": "a", "1": "b"}, "answer": {"0": "c", "1": "d"}},
+        {"question": ["a", "b"], "answer": ["c", "d"]},
+        {"0": {"question": "a", "answer": "c"}, "1": {"question": "b", "answer": "d"}},
+    ],
+    ids=["columns of pandas", "lists", "rows by their names"],
+)
+def test_a_table_that_is_no_list_of_rows_is_told_as_such(table: dict[str, Any], tmp_path: Path) -> None:
+    said = refusal(tmp_path, json.dumps(table), "t.json")
+
+    assert "not a list of rows" in said
+    assert 'orient="records"' in said
+
+
+def test_a_number_without_end_is_no_answer(tmp_path: Path) -> None:
+    assert "answer inf is not text" in refusal(tmp_path, '{"question": "q", "answer": 1e999}')

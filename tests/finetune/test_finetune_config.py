@@ -94,7 +94,10 @@ def test_packing_is_auto_true_or_false(value: object, expected: object) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1, 1), ("4", 4), ("All", "all"), ("auto", "auto"), ([2, 0, 2], (0, 2)), ("[0, 1]", (0, 1)), ("0,3", (0, 3))],
+    [
+        *[(1, 1), ("4", 4), ("All", "all"), ("auto", "auto"), ([2, 0, 2], (0, 2)), ("[0, 1]", (0, 1)), ("0,3", (0, 3))],
+        *[("cuda:1", (1,)), (["cuda:0", "cuda:2"], (0, 2))],
+    ],
 )
 def test_devices_are_a_number_of_gpus_or_their_numbers(value: object, expected: object) -> None:
     config = FineTuneConfig.from_dict({**LEAST, "devices": value})
@@ -193,3 +196,33 @@ def test_a_file_that_is_no_config_is_named(tmp_path: Path, raw: bytes | None, pa
         read_config(path)
 
     assert str(tmp_path) not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [("save_minutes: 1:30", "save_minutes: '1:30'"), ("max_steps: 1:00", "'1:00'"), ("devices: 1:2", "devices: '1:2'")],
+)
+def test_what_yaml_reads_in_base_sixty_is_no_number(line: str, wrong: str) -> None:
+    assert wrong in problems(parse_yaml(f"model: a/b\ndata: x.jsonl\n{line}"))
+
+
+def test_a_number_or_a_date_in_yaml_is_what_a_person_reads() -> None:
+    text = "seed: 010\nrevision: 0123456\noutput_dir: 2026-01-01\nmax_steps: 1_000\nepochs: 0.5\nsave_minutes: .5"
+    config = FineTuneConfig.from_yaml(f"model: a/b\ndata: x.jsonl\n{text}\ndlc: {{workspace: 012345}}", base=BASE)
+
+    assert (config.seed, config.max_steps, config.epochs, config.save_minutes) == (10, 1000, 0.5, 0.5)
+    assert (config.revision, config.dlc.workspace) == ("0123456", "012345")
+    assert config.output_dir == str(BASE / "2026-01-01")
+    assert FineTuneConfig.from_yaml("model: a/b\ndata: x.jsonl\nrevision: 1234567").revision == "1234567"
+
+
+def test_an_unknown_field_of_a_group_is_answered_with_those_of_that_group() -> None:
+    with pytest.raises(BadConfig) as caught:
+        FineTuneConfig.from_dict({**LEAST, "dlc": {"access_key_id": "x"}})
+
+    assert "dlc.access_key_id: unknown field, it is none of region, workspace" in caught.value.message
+    assert "learning_rate" not in str(caught.value)
+
+
+def test_a_column_that_is_named_for_two_things_is_refused() -> None:
+    assert "names Q twice: a column holds one thing" in problems({**LEAST, "columns": {"question": "Q", "answer": "Q"}})

@@ -164,6 +164,32 @@ def test_a_lost_host_joins_again_and_stops_the_run_which_goes_on_with_one(
     assert values(fields) == pytest.approx(values(whole), abs=1e-6)
 
 
+def test_two_hosts_share_a_model_out_and_learn_what_one_process_does_also_after_a_death(
+    tiny: Path, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    """Each has a part of a full fine-tune (FSDP2); a checkpoint is put together from both, and given out again."""
+    fields = {**fields, "model": MODEL, "method": "full", "learning_rate": 1e-3, "max_steps": 8}
+    fields |= {"eval_fraction": 0.2, "eval_steps": 4, "save_steps": 3}
+    whole = {**fields, "output_dir": str(tmp_path / "whole")}
+    one = alone(whole, tiny)
+
+    def kill(step: int) -> None:
+        if step == 5 and "Resuming from checkpoint-3." not in ear.notices:
+            ear.rank().send_signal(signal.SIGKILL)
+
+    ear = OtherHosts(tmp_path, kill)
+    with ended(ear):
+        two = on_hosts(fields, tiny, Work(ear))
+        assert ear.started[0].wait(60) == 0, ear.said()
+
+    assert (two.sharding, two.processes, two.steps) == ("full", 2, one.steps)
+    assert "The model is sharded (FSDP): each of the 2 processes keeps a part of it." in ear.notices
+    assert "Resuming from checkpoint-3." in ear.notices
+    for name in ("loss", "eval_loss", "grad_norm"):
+        assert values(fields, name) == pytest.approx(values(whole, name), abs=1e-6)
+    assert names_in(tmp_path / "run") == names_in(tmp_path / "whole")
+
+
 def test_who_hangs_is_named_with_its_host() -> None:
     lateness = Lateness(2, ("gpu-1", "gpu-2"))
     lateness.heard(0, 99.0)

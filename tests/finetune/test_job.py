@@ -66,5 +66,6 @@ def test_the_line_of_a_launcher_goes_on_but_with_overwrite_and_other_fields_begi
     job.run(FineTuneConfig.from_dict({**fields, **now}), Path(), Context(Path("the second"), Work(told)), goes_on=True)
 
     assert (starts[0].resume, starts[0].run_id) == ((True, "the first") if goes_on else (False, "the second"))
+    assert starts[0].overwrites == (goes_on and "overwrite" in now)
     assert told.notices == said
     assert not (folder / HOLDER).exists()

@@ -249,6 +249,35 @@ def test_a_place_that_is_not_whole_is_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("launcher", ["kubeflow", "ray"])
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"output_dir": "runs/a", "data": "/mnt/nas/x.jsonl"}, "output_dir: "),
+        ({"output_dir": "~/runs/a", "data": ["/mnt/nas/x.jsonl", "owner/name"]}, "output_dir: "),
+        ({"output_dir": "/mnt/nas/a", "dataset": ["/mnt/nas/x.jsonl", {"path": "y.jsonl", "rows": 5}]}, "data: "),
+    ],
+)
+def test_a_path_that_would_be_another_in_a_container_is_refused_by_its_field(
+    launcher: str, fields: dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The result would be written into the container, and go with it."""
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"model": "a/b", **fields}))
+
+    assert main(["finetune", str(tmp_path / "c.yaml"), "--print", launcher]) == 1
+    assert f"bad-config: {said}{launcher.capitalize()} starts processes in other" in capsys.readouterr().err
+
+
+def test_a_host_that_does_not_see_the_folder_of_the_first_one_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["finetune", str(tmp_path / "run" / "config.json"), "--join", "127.0.0.1:1"]) == 1
+
+    said = capsys.readouterr().err
+    assert "config.json is not on this host." in said
+    assert "output_dir has to lie on a mount that all hosts share" in said
+
+
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
     """A folder that hosts share, with data and a config."""

@@ -196,6 +196,23 @@ def test_a_run_stopped_before_it_began_replaces_the_earlier_one_when_resumed(ove
     assert json.loads((planned.folder / "config.json").read_text())["run_id"] == "second"
 
 
+def test_the_line_of_a_launcher_with_overwrite_begins_anew_where_the_data_has_changed(
+    overwriting: FineTuneConfig,
+) -> None:
+    """Under the same name, so that processes which are started again go on with what has begun then."""
+    folder = begun(overwriting, run_id="first").folder
+    given: dict[str, Any] = {"resume": True, "run_id": "first", "base_commit": None}
+
+    with pytest.raises(BadData, match="The data has changed"):
+        output.plan(overwriting, ["other"], **given)
+    planned = output.plan(overwriting, ["other"], overwrites=True, **given)
+    output.begin(overwriting, planned)
+    again = output.plan(overwriting, ["other"], overwrites=True, **given)
+
+    assert (planned.is_resumed, again.is_resumed) == (False, True)
+    assert (folder / "metrics.jsonl").exists() is False
+
+
 def test_planning_changes_nothing(overwriting: FineTuneConfig) -> None:
     folder = finished(overwriting, run_id="first").folder
 

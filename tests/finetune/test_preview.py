@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qwen3ft_jupyter.disk import LOCAL
-from qwen3ft_jupyter.errors import BadData, DoesNotFit, NoSpace
+from qwen3ft_jupyter.errors import BadData, BadInput, DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune import planning
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.planning import Base, base_model, check_least, plan_run
@@ -236,3 +236,10 @@ def test_a_rough_plan_counts_and_tries_nothing(tiny: Path, tmp_path: Path, monke
 
     assert (plan.tokens.basis, plan.is_cached, plan.notices) == ("estimated", True, ())
     assert plan.memory is not None
+
+
+def test_a_count_below_nothing_is_refused(tiny: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "a.jsonl", [asked("q", "a")])
+
+    with pytest.raises(BadInput, match="count: -3 is no whole number from 0 on"):
+        preview(config_of(data), tiny, count=-3)

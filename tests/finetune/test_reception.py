@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import threading
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError
+from qwen3ft_jupyter.finetune import joining
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.joining import join
 from qwen3ft_jupyter.finetune.launch import Heard
@@ -243,3 +245,50 @@ def test_nothing_is_left_of_the_key(fields: dict[str, Any], tiny: Path) -> None:
         folder = Reception(FineTuneConfig.from_dict({**fields, "hosts": 2}), Start(tiny), stack).folder
 
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("no-such-host.invalid", "No|Name|Temporary"), ("127.0.0.1", "Connection refused")],  # glibc's words, in part
+)
+def test_who_is_not_let_in_is_told_why(host: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "JOIN_S", -1.0)
+    (told,) = refusals(tmp_path, (host, free_port()), OneModel(tmp_path, tmp_path), Work())
+
+    assert re.search(rf"The first host, {host}:\d+, does not answer: .*({said})", told)
+
+
+def hang_up(server: socket.socket) -> None:
+    with server.accept()[0]:
+        return
+
+
+def test_what_listens_and_is_no_fine_tune_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "JOIN_S", -1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=hang_up, args=(server,), daemon=True)
+        answering.start()
+        (told,) = refusals(tmp_path, server.getsockname(), OneModel(tmp_path, tmp_path), Work())
+        answering.join(30)
+
+    assert "what listens there is no fine-tune, or has hung up" in told or "Connection reset" in told
+
+
+def test_a_port_that_is_taken_is_told_in_the_systems_words_alone(fields: dict[str, Any], tiny: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        config = FineTuneConfig.from_dict({**fields, "hosts": 2, "hosts_address": address})
+        with pytest.raises(JobFailed, match=rf"nothing can listen on {address}: Address already in use\."):
+            Reception(config, Start(tiny), stack)
+
+
+def test_a_name_that_nobody_can_look_up_is_known_before_others_wait(fields: dict[str, Any], tiny: Path) -> None:
+    config = FineTuneConfig.from_dict({**fields, "hosts": 2, "hosts_address": "no-such-host.invalid"})
+    with contextlib.ExitStack() as stack:
+        found = Reception(config, Start(tiny), stack)
+        stack.callback(found.door.close)
+        assert found.unknown_because
+
+
+def test_a_name_that_can_be_looked_up_needs_no_warning(reception: Reception) -> None:
+    assert not reception.unknown_because

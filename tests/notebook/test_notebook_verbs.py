@@ -121,6 +121,8 @@ def test_a_line_is_split_as_people_mean_it() -> None:
         ("download a b", "unrecognized arguments: b"),
         ("download a --hub github", "choose from"),
         ("download a --forc", "unrecognized arguments: --forc"),
+        ("finetune c.yaml --join gpu-1:7", "--join is an option of the terminal alone."),
+        ("finetune --print=slurm c.yaml", "--print is an option of the terminal alone."),
         ("load", "NAME"),
         ("load a --4bit --8bit", "not allowed with"),
         ("load a --as 1x", "'1x' cannot be the name of a variable"),

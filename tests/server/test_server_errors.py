@@ -45,6 +45,9 @@ async def test_each_error_keeps_its_code_and_has_a_status(
         (errors.NotCached, 404),
         (errors.JobNotFound, 404),
         (errors.WrongJobState, 409),
+        (errors.LoadError, 422),
+        (errors.UnsafeModel, 422),
+        (errors.DoesNotFit, 409),
         (errors.JobFailed, 500),
     ],
 )

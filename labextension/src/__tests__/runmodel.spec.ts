@@ -216,7 +216,7 @@ describe('the view of a run', () => {
 
   it('is silent about a folder that a run has not made yet', async () => {
     const { fake, model } = open();
-    fake.reply('GET runs/report', { code: 'load-error', message: 'no fine-tune', hint: '' }, 500);
+    fake.reply('GET runs/report', { code: 'load-error', message: 'no fine-tune', hint: '' }, 422);
     await model.refresh();
     await eventually(() => expect(fake.asked).toContain('GET runs/report'));
     expect(model.picture.problem).toBeNull();
@@ -225,7 +225,7 @@ describe('the view of a run', () => {
   it('says why the folder of a run that ended cannot be shown', async () => {
     const { fake, model } = open();
     fake.reply('GET jobs/one', { ...JOB, state: 'failed' });
-    fake.reply('GET runs/report', { code: 'load-error', message: 'no fine-tune', hint: '' }, 500);
+    fake.reply('GET runs/report', { code: 'load-error', message: 'no fine-tune', hint: '' }, 422);
     await model.refresh();
     await eventually(() => expect(model.picture.problem?.code).toBe('load-error'));
   });

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 TEXTS = [text for entry in CATALOGUE if not entry.obsolete for text in (entry.msgid, entry.msgstr)]
 """Every sentence that people are told, in both languages."""
 OF_OTHERS = {"--no-build-isolation", "--token", "--env-file", "--partition", "--account", "--time", "--cpus-per-task"}
-"""Options of pip, of the hubs' clients, of docker, of sbatch."""
+OF_OTHERS |= {"--allow-overwrite", "--allow-delete"}
+"""Options of pip, of the hubs' clients, of docker, of sbatch, of mount-s3."""
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

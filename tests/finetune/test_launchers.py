@@ -170,12 +170,14 @@ def test_a_top_folder_is_mounted_where_it_is_that_of_the_volume() -> None:
 
 @pytest.mark.parametrize("checker", [["bash", "-n"], ["shellcheck", "--severity=warning"]])
 def test_the_script_for_slurm_is_right_shell(checker: list[str], tmp_path: Path) -> None:
-    if shutil.which(checker[0]) is None:
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]  # pip puts shellcheck beside Python
+    program = shutil.which(checker[0], path=os.pathsep.join(folders))
+    if program is None:
         pytest.skip(f"{checker[0]} is not installed")
     script = tmp_path / "run.sbatch"
     script.write_text(slurm(LAUNCH))
 
-    subprocess.run([*checker, str(script)], check=True)
+    subprocess.run([program, *checker[1:], str(script)], check=True)
 
 
 def test_the_script_for_ray_starts_each_worker_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,9 @@ for (const { locale, file, question, answer } of LANGUAGES) {
       expect(await page.contents.uploadContent(notebook(question, locale), 'text', path)).toBe(true);
       expect(await page.contents.uploadContent(DATA, 'text', `train-${locale}.jsonl`)).toBe(true);
       await openPanel(page);
-      await page.evaluate(path => window.jupyterapp.commands.execute('docmanager:open', { path }), path);
+      await page.evaluate(async path => {
+        await window.jupyterapp.commands.execute('docmanager:open', { path });
+      }, path);
       await page.locator('.jp-NotebookPanel:visible .jp-CodeCell').first().waitFor();
       // By hand: Galata's own ways to run cells wait for words of the English interface.
       /* eslint-disable jupyter/galata-prefer-notebook-cell-helper */

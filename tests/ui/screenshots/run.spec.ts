@@ -25,10 +25,10 @@ for (const { locale, file, loss } of LANGUAGES) {
       test.setTimeout(400_000);
       await page.goto();
       const rows = readFileSync(PRACTICE_DATA, 'utf-8');
-      expect(await page.contents.uploadContent(rows, 'text', `train-${locale}.jsonl`)).toBe(true);
+      expect(await page.contents.uploadContent(rows, 'text', `staff-${locale}.jsonl`)).toBe(true);
       const config = {
         model: PRACTICE,
-        data: `train-${locale}.jsonl`,
+        data: `staff-${locale}.jsonl`,
         output_dir: `runs/pebble-${locale}`,
         epochs: 4,
         learning_rate: 3e-3,

@@ -22,7 +22,8 @@ Some of them add to a file by writing all of it anew when it is closed.
 """
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
-_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""What a full volume or a used-up quota answers; also one that has room and no inodes left."""
 
 
 def can_append(folder: Path) -> bool:
@@ -49,7 +50,7 @@ def is_like_a_disk(folder: Path) -> bool:
         first.replace(second)
         return second.read_bytes() == b"12"
     except OSError as error:
-        return error.errno in _FULL
+        return error.errno in FULL
     finally:
         for path in (first, second):
             with contextlib.suppress(OSError):
@@ -126,7 +127,7 @@ def _appends(folder: Path) -> bool:
         _add(trial, b"2")
         return trial.read_bytes() == b"12"
     except OSError as error:
-        return error.errno in _FULL
+        return error.errno in FULL
     finally:
         with contextlib.suppress(OSError):
             trial.unlink()

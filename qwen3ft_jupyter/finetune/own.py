@@ -88,7 +88,8 @@ class OutputFolder:
         self._clear(self.folder / WRITING)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # there is none
             scratch = Path(read_json(self.folder / SCRATCH)["folder"])
-            if is_scratch(scratch) and is_folder(scratch) and not is_link(scratch):
+            # the folder may come from others: a record that names anything else, also by way of "..", deletes nothing
+            if _is_made_by_us(scratch) and is_folder(scratch) and not is_link(scratch):
                 shutil.rmtree(scratch)
             (self.folder / SCRATCH).unlink()
 
@@ -230,8 +231,11 @@ class OutputFolder:
 
 def is_scratch(path: Path) -> bool:
     """Return whether `path` is, or lies in, a folder that we made for what libraries write."""
-    temporary = Path(tempfile.gettempdir())
-    return any(one.parent == temporary and one.name.startswith(_SCRATCH_PREFIX) for one in (path, *path.parents))
+    return ".." not in path.parts and any(map(_is_made_by_us, (path, *path.parents)))
+
+
+def _is_made_by_us(folder: Path) -> bool:
+    return folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith(_SCRATCH_PREFIX)
 
 
 def _entry(status: os.stat_result) -> tuple[int, int]:

@@ -8,13 +8,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.disk import FULL, make_folders, write_atomic
+from qwen3ft_jupyter.disk import make_folders, write_atomic
 from qwen3ft_jupyter.errors import BadInput, NoSpace, Qwen3ftError
 from qwen3ft_jupyter.finetune.merged import GENERATION, LAST, RECORD, read_merge_record
 from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.finetune.results import CARD
 from qwen3ft_jupyter.finetune.volume import check_writable
 from qwen3ft_jupyter.messages import Names, Size
+from qwen3ft_jupyter.mounts import FULL
 from qwen3ft_jupyter.paths import is_file, is_folder, is_link, is_there, names_in, nearest_folder, reason_of
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -14,13 +13,12 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadConfig, JobFailed, NoSpace, Qwen3ftError
 from qwen3ft_jupyter.finetune.own import SCRATCH, is_scratch
-from qwen3ft_jupyter.mounts import can_append
+from qwen3ft_jupyter.mounts import FULL, can_append
 from qwen3ft_jupyter.paths import fault_of, is_there, nearest_folder, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RUST: Final = re.compile(r"\(os error (\d{1,5})\)")
 """How safetensors, whose errors are no OSErrors, quotes the system."""
 TENSORBOARD_VARIABLE: Final = "TENSORBOARD_LOGGING_DIR"
@@ -47,7 +45,7 @@ def check_writable(folder: Path) -> None:
         raise BadConfig(
             "output_dir: {folder} cannot be written: {reason}.",
             hint="Make room there, or name a folder on another volume."
-            if error.errno in _NO_ROOM
+            if error.errno in FULL
             else "Name a folder that you may write to.",
             details={"path": str(folder)},
             folder=_short(folder),
@@ -99,7 +97,7 @@ def naming(folder: Path) -> Iterator[None]:
         number = _number_of(error, folder)
         if number is None:
             raise
-        if number in _NO_ROOM and is_there(folder / SCRATCH):
+        if number in FULL and is_there(folder / SCRATCH):
             raise NoSpace(
                 "output_dir: there is no room left on the volume of {folder}, or in the folder for temporary files "
                 "(TMPDIR), where what is saved is written first.",
@@ -108,7 +106,7 @@ def naming(folder: Path) -> Iterator[None]:
                 details={"path": str(folder)},
                 folder=_short(folder),
             ) from error
-        if number in _NO_ROOM:
+        if number in FULL:
             raise NoSpace(
                 "output_dir: there is no room left on the volume of {folder}.",
                 hint="What was saved before is kept. Make room there and resume: it goes on from the last checkpoint.",

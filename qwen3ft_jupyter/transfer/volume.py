@@ -6,9 +6,10 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.disk import FULL, UNSUPPORTED, Disk, LocalDisk
+from qwen3ft_jupyter.disk import UNSUPPORTED, Disk, LocalDisk
 from qwen3ft_jupyter.errors import CacheDamaged, CacheNotWritable, NoSpace, Qwen3ftError, TransferError
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.mounts import FULL
 from qwen3ft_jupyter.paths import nearest_folder, reason_of
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from qwen3ft_jupyter.errors import BadConfig, BadData, LoadError
 from qwen3ft_jupyter.finetune import output
 from qwen3ft_jupyter.finetune.data import read_data_of
 from qwen3ft_jupyter.finetune.output import check_output
-from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.finetune.own import SCRATCH, OutputFolder, is_scratch
 from qwen3ft_jupyter.finetune.results import Outcome, is_run, read_run
 from qwen3ft_jupyter.work import Reporter
 
@@ -452,3 +453,22 @@ def test_what_a_kill_left_of_a_library_goes_and_nothing_else(config: FineTuneCon
 
     assert not (folder / ".qwen3ft" / "writing").exists()
     assert (folder / "adapter" / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("planted", ["mine", "qwen3ft-writing-x/../mine", "qwen3ft-writing-x/inner", "../elsewhere"])
+def test_a_record_in_a_folder_of_others_deletes_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
+) -> None:
+    """Where libraries wrote is told by a file in the output folder, and that may have been written by anyone."""
+    temporary, run = tmp_path / "temporary", tmp_path / "run"
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    for folder in ("temporary/mine", "temporary/qwen3ft-writing-x/inner", "elsewhere", "run/.qwen3ft"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "kept").write_text("")
+    (run / SCRATCH).write_text(json.dumps({"folder": f"{temporary}/{planted}"}))
+
+    OutputFolder(run).clear_writing()
+
+    assert (temporary / planted / "kept").exists()
+    assert not is_scratch(temporary / "qwen3ft-writing-x" / ".." / "mine")
+    assert not (run / SCRATCH).exists()

@@ -28,7 +28,7 @@ from qwen3ft_jupyter.hubs import retry
 from qwen3ft_jupyter.hubs.compression import decompressed, too_large
 from qwen3ft_jupyter.hubs.failures import as_store, broken, host_of, origin_of, redirect_target, unreachable
 from qwen3ft_jupyter.hubs.network import make_manager, proxy_for
-from qwen3ft_jupyter.hubs.receiving import WholeResponse
+from qwen3ft_jupyter.hubs.receiving import GATHER_S, WholeResponse
 from qwen3ft_jupyter.hubs.wire import Exchange, PlainPool, TlsPool, stopped
 
 if TYPE_CHECKING:
@@ -130,14 +130,24 @@ class Response:
 
         Raises like `read`.
         """
-        if isinstance(self._body, WholeResponse) and self._body.is_bare:
+        body = self._body if isinstance(self._body, WholeResponse) else None
+        if body is not None and body.is_bare:
             with self._told():
-                count = self._body.receive_into(view, idle_s=self._idle_s)
-            self._raw.length_remaining = self._body.length  # the library counts what it reads itself
-            return count
+                return self._receive_into(body, view, self._idle_s)
         data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        count = len(data)
+        view[:count] = data
+        if body is not None and body.is_bare and 0 < count < len(view):  # what came with the head is no read of its own
+            with contextlib.suppress(OSError):  # whoever reads on is told
+                count += self._receive_into(body, view[count:], GATHER_S)
+        return count
+
+    def _receive_into(self, body: WholeResponse, view: memoryview, idle_s: float) -> int:
+        count = body.receive_into(view, idle_s=idle_s)
+        self._raw.length_remaining = body.length  # the library counts what it reads itself
+        if not body.length:
+            self._raw.read(decode_content=False)  # nothing is left, and now the library knows
+        return count
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

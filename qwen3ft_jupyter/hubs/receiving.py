@@ -26,10 +26,7 @@ MOST_BYTES: Final = 1 << 20
 """No read waits for more than this."""
 
 FIRST_BYTES: Final = 64 << 10
-"""What the first read of a body waits for; as long as reads come quickly, each next one waits for twice as much."""
-
-LAST_BYTES: Final = 4 << 10
-"""The end of a body is left to the library, which then knows that the connection is free again."""
+"""What the first read of a connection waits for; while reads come quickly, each next one waits for twice as much."""
 
 READ_AHEAD_BYTES: Final = 1 << 20
 """More than the library reads ahead with the head of an answer, in any version of Python."""
@@ -50,17 +47,33 @@ class _Head:
         self.file.close()
 
 
+class Pace:
+    """How much the reads of one connection wait for: what one body has shown is true of the next."""
+
+    __slots__ = ("least",)
+
+    def __init__(self) -> None:
+        self.least = FIRST_BYTES
+
+    def took(self, seconds: float, count: int) -> None:
+        """Note that a read brought `count` bytes after `seconds`."""
+        if seconds < GATHER_S / 2:
+            self.least = min(MOST_BYTES, 2 * self.least)
+        elif seconds >= GATHER_S:
+            self.least = max(1, count // 2)
+
+
 class WholeResponse(http.client.HTTPResponse):
     """An answer whose head came to its end: the standard library takes one that was cut off for a short one.
 
     Its body may be read from the socket itself.
     """
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, pace: Pace | None = None, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._socket = sock
         self._is_drained = False
-        self._least = FIRST_BYTES
+        self._pace = pace or Pace()
         self._waits_for = (1, 0.0)
 
     def begin(self) -> None:
@@ -87,14 +100,8 @@ class WholeResponse(http.client.HTTPResponse):
 
     @property
     def is_bare(self) -> bool:
-        """Whether the rest of the body, but for its end, is the next that the socket itself gives."""
-        return (
-            self._is_drained
-            and not self.chunked
-            and self.length is not None
-            and self.length > LAST_BYTES
-            and isinstance(self._socket, socket.socket)
-        )
+        """Whether the rest of the body is the next that the socket itself gives."""
+        return self._is_drained and not self.chunked and bool(self.length) and isinstance(self._socket, socket.socket)
 
     def receive_into(self, view: memoryview, *, idle_s: float) -> int:
         """Put what comes soon into `view`, at least one byte, and return how many; only if the body `is_bare`.
@@ -103,19 +110,17 @@ class WholeResponse(http.client.HTTPResponse):
             TimeoutError: Nothing came for `idle_s`.
             OSError: The connection broke.
         """
-        left = (self.length or 0) - LAST_BYTES
+        left = self.length or 0
+        least = self._pace.least if 2 * self._pace.least < left else left  # rather all at once than a rest
         began = time.monotonic()
-        count = self._gather(view[:left], min(self._least, len(view), left), idle_s)
-        seconds = time.monotonic() - began
+        count = self._gather(view[:left], min(least, len(view)), idle_s)
         if not count:
             raise ConnectionResetError("the body ended before its announced length")
-        if seconds < GATHER_S / 2:
-            self._least = min(MOST_BYTES, 2 * self._least)
-        elif seconds >= GATHER_S:
-            self._least = max(1, count // 2)
-        self.length = left + LAST_BYTES - count
-        if count == left:
+        if count < left:  # else it had no more to bring
+            self._pace.took(time.monotonic() - began, count)
+        else:
             self._wait_for(1, idle_s)
+        self.length = left - count
         return count
 
     def _gather(self, view: memoryview, least: int, idle_s: float) -> int:

@@ -15,6 +15,7 @@ import selectors
 import socket
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -22,7 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.hubs.receiving import WholeResponse
+from qwen3ft_jupyter.hubs.receiving import Pace, WholeResponse
 from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
@@ -255,7 +256,6 @@ def _wait_writable(connection: socket.socket, *, timeout_s: float, stop: threadi
 class _Dialled(HTTPConnection):
     """What our two kinds of connection share: they dial interruptibly and tell the exchange their wire."""
 
-    response_class = WholeResponse
     wire: Wire | None = None
     is_fresh = True
     """Whether no request has gone out on the present socket yet; a TLS pool connects before the request."""
@@ -273,6 +273,7 @@ class _Dialled(HTTPConnection):
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error
         connection.settimeout(timeout_s)
+        self.response_class = partial(WholeResponse, pace=Pace())  # type: ignore[assignment] # it is only called
         self.wire = exchange.wire = Wire(connection)
         return connection
 

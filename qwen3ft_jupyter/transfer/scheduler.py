@@ -32,6 +32,9 @@ FOLLOW_BYTES: Final = 1 << 20
 LITTLE_BYTES: Final = 64 << 10
 """A connection that broke off after so little is no reason to ask again at once."""
 
+WITH_THE_ANSWER_BYTES: Final = 256 << 10
+"""As much may have come with the answer: the first bytes of a piece say nothing of the speed unless they are more."""
+
 ASIDE_FAILURES: Final = 3
 """After so many failures without a byte, people are told that a source is waited for no more while there are others."""
 
@@ -168,6 +171,12 @@ class Scheduler:
                 self._pieces_changed.wait(LOOK_S)
             return None
 
+    def opened(self, range_fetch: RangeFetch) -> None:
+        """Note that the source has answered and its bytes are to come."""
+        with self._lock:
+            range_fetch.is_served, range_fetch.last = True, (now := self.clock())
+            range_fetch.source_state.answered_after(now - range_fetch.began)
+
     def sends_whole_files(self, range_fetch: RangeFetch) -> None:
         """Note that the source ignored the range. Raises SourceFailed if others bring the same file."""
         download, source_state = range_fetch.download, range_fetch.source_state
@@ -191,12 +200,11 @@ class Scheduler:
         """
         source_state, now = range_fetch.source_state, self.clock()
         with self._lock:
-            if range_fetch.has_answered:
+            if range_fetch.has_answered or count > WITH_THE_ANSWER_BYTES:
                 range_fetch.rate.add(count, seconds)
                 source_state.read(count, seconds)
-            else:  # the time to the first bytes tells of the distance, not of the speed
+            if not range_fetch.has_answered:
                 range_fetch.has_answered = True
-                source_state.answered_after(now - range_fetch.began - range_fetch.held_s)
                 source_state.connection_limit.answered(source_state.connections, now)
                 self._pieces_changed.notify()
             if now - self._last_bytes > PAUSE_S:
@@ -238,7 +246,7 @@ class Scheduler:
             self._range_fetches.remove(range_fetch)
             range_fetch.download.pieces.release(range_fetch.piece)
             range_fetch.source_state.connections -= 1
-            self._pieces_changed.notify_all()
+            self._pieces_changed.notify()  # one connection more may have something to do; the others look anyway
             if range_fetch.download.pieces.is_complete:
                 self._prefix_changed.notify()
 
@@ -391,7 +399,7 @@ class Scheduler:
         is_served = any(
             other is not range_fetch
             and other.source_state is source_state
-            and other.has_answered
+            and other.is_served
             and not other.is_silent(now)
             and not other.stop.is_set()
             for other in self._range_fetches

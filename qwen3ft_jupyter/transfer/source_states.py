@@ -44,7 +44,7 @@ class SourceState:
     connections: int = 0
     brought_bytes: int = 0
     latency_s: float = 0.0
-    """From the question to the first byte, smoothed."""
+    """From the question to the answer, smoothed."""
     gap_s: float = 0.0
     """The longest of the latest waits between two reads of one connection: long where many share a slow link."""
     verified_bytes: int = 0
@@ -87,8 +87,8 @@ class SourceState:
         self.gap_s = max(seconds, GAP_KEPT * self.gap_s)
 
     def answered_after(self, seconds: float) -> None:
-        """Note how long it took to the first byte."""
-        self.latency_s = seconds if not self.connection_limit.has_answered else 0.7 * self.latency_s + 0.3 * seconds
+        """Note how long it took to answer."""
+        self.latency_s = 0.7 * self.latency_s + 0.3 * seconds if self.latency_s else seconds
 
     def fetch(self, download: FileDownload, piece: Piece, now: float) -> RangeFetch:
         """Return a range fetch of a piece from here that begins now."""
@@ -114,12 +114,12 @@ class RangeFetch:
     rival: RangeFetch | None = None
     """The other one of a race for the same bytes."""
     brought_bytes: int = 0
+    is_served: bool = False
+    """Whether the source has said yes; its bytes may be yet to come."""
     has_answered: bool = False
     """Whether the first bytes have come."""
     is_held: bool = False
     """Whether it waits for the permission to read on: then the source keeps nobody waiting."""
-    held_s: float = 0.0
-    """How long it did so."""
     rate: Speed = field(default_factory=lambda: Speed(WINDOW_S / 4))
 
     @property

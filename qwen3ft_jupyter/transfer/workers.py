@@ -117,6 +117,7 @@ class _Carrier:
         with range_fetch.source.open(
             range_fetch.download.file, piece.position, piece.end, stop=range_fetch.stop
         ) as stream:
+            self._scheduler.opened(range_fetch)
             if not stream.is_ranged:
                 self._skipped = piece.position
                 self._scheduler.sends_whole_files(range_fetch)
@@ -153,10 +154,10 @@ class _Carrier:
         began = range_fetch.last
         limit = min(READ_BYTES, piece.end - piece.position)
         if self._work.is_limited:
-            asked, range_fetch.is_held = scheduler.clock(), True
+            range_fetch.is_held = True
             limit = self._work.allowance(limit, range_fetch.stop)
             began = range_fetch.last = scheduler.clock()
-            range_fetch.is_held, range_fetch.held_s = False, range_fetch.held_s + began - asked
+            range_fetch.is_held = False
             if not limit:
                 raise Stopped("The read was broken off.")
         count = stream.read_into(self._view[:limit])

@@ -59,6 +59,29 @@ def test_a_body_that_is_sent_in_small_writes_arrives_in_few_reads(client: HttpCl
     assert len(found) < len(DATA) / SENT_BYTES / 2
 
 
+def test_the_reads_of_a_body_are_as_large_as_those_of_the_one_before_on_its_connection(client: HttpClient) -> None:
+    found = []
+    with ScriptedServer(lambda _: in_small_writes()) as server:
+        for _ in range(3):
+            with client.open(server.url) as response:
+                found.append(len(reads(response)))
+
+        assert len({seen.port for seen in server.seen}) == 1
+    assert max(found[1:]) < found[0]
+
+
+def test_neither_what_comes_with_the_head_nor_the_end_is_a_read_of_its_own(client: HttpClient) -> None:
+    data = DATA[:MB]
+    with ScriptedServer(lambda _: Reply(200, data, {"Content-Length": str(len(data))})) as server:
+        with client.open(server.url) as response:
+            reads(response)
+        with client.open(server.url) as response:
+            found = reads(response)
+
+    assert b"".join(found) == data
+    assert len(found) <= 3
+
+
 @pytest.mark.parametrize("view_bytes", [1000, 5000, 100_000, 8 * MB])
 def test_reads_bring_no_more_than_there_is_room_for(client: HttpClient, view_bytes: int) -> None:
     data = DATA[:50_000] if view_bytes == 1000 else DATA

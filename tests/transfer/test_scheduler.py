@@ -74,7 +74,9 @@ class Game:
         return range_fetch
 
     def bring(self, range_fetch: RangeFetch, count: int = 1 << 40, *, seconds: float = 0.1) -> int:
-        """Let `count` bytes arrive, or all; return how many were wanted."""
+        """Let `count` bytes arrive, or all, after the answer; return how many were wanted."""
+        if not range_fetch.is_served:
+            self.scheduler.opened(range_fetch)
         self.clock.now += seconds
         start = range_fetch.piece.position
         count = self.scheduler.claim(range_fetch, min(count, range_fetch.piece.end - start), seconds)
@@ -306,12 +308,17 @@ def test_an_answer_that_takes_long_is_waited_for_where_there_is_no_other(tmp_pat
     assert not range_fetch.stop.is_set()
 
 
-def test_one_refusal_beside_connections_that_are_served_leaves_these_alone(game: Game) -> None:
+@pytest.mark.parametrize("have_bytes_come", [True, False])
+def test_one_refusal_beside_connections_that_are_served_leaves_these_alone(
+    game: Game, *, have_bytes_come: bool
+) -> None:
     range_fetches = [game.take() for _ in range(4)]
     served, refused = (
         range_fetch for range_fetch in range_fetches if range_fetch.source_state is range_fetches[0].source_state
     )
-    game.bring(served, 1000)
+    game.scheduler.opened(served)
+    if have_bytes_come:
+        game.bring(served, 1000)
 
     game.scheduler.failed(refused, HubBusy("Too many.", details={"status": "429", "retry_after_s": "7200"}))
     game.scheduler.returned(refused)
@@ -369,12 +376,22 @@ def test_a_connection_that_we_hold_back_is_not_silent(game: Game) -> None:
     assert range_fetch.waited_s(game.clock.now) == 0
 
 
-def test_time_for_which_we_held_it_back_is_no_distance_of_a_source(game: Game) -> None:
+def test_the_distance_of_a_source_is_the_time_to_its_answer_however_late_the_bytes_are_taken(game: Game) -> None:
     range_fetch = game.take()
-    range_fetch.held_s = 7.0
-    game.bring(range_fetch, 1000, seconds=7.5)
+    game.clock.now += 0.5
+    game.scheduler.opened(range_fetch)
+    game.clock.now += 7.0
+    game.bring(range_fetch, 1000)
 
     assert range_fetch.source_state.latency_s == pytest.approx(0.5)
+
+
+def test_what_comes_with_the_answer_says_nothing_of_the_speed(game: Game) -> None:
+    for count, says in ((1000, False), (500_000, True)):
+        range_fetch = game.take()
+        game.bring(range_fetch, count, seconds=0.1)
+
+        assert (range_fetch.rate.per_s() is not None) == says
 
 
 def test_a_pause_calls_every_connection_back(game: Game) -> None:

@@ -87,7 +87,12 @@ def unseen_copies(repo_id: RepoId, root: Path, shared_dirs: Sequence[Path], plac
             elif (fault := fault_of(folder / name) or _record_fault(folder / name)) is not None:
                 yield Message(
                     "{name} in {variable} cannot be read ({reason}), so it is not used. Its owner can allow that with"
-                    " chmod -R a+rX.",
+                    " chmod -R a+rX."
+                    if isinstance(fault, PermissionError)
+                    else "{name} in {variable} is not as the cache makes it ({reason}), so it is not used."
+                    " Move it away."
+                    if isinstance(fault, (NotADirectoryError, IsADirectoryError))
+                    else "{name} in {variable} cannot be read ({reason}), so it is not used. Check its drive.",
                     name=name,
                     variable=variable,
                     reason=reason_of(fault),

@@ -179,7 +179,9 @@ class HuggingFaceHub:
             page = answer.json()
             if not isinstance(page, list) or not all(isinstance(entry, dict) for entry in page):
                 raise self._refusals.garbled(repo_id, Message("is no list of files"))
-            entries += [entry for entry in page if entry.get("type") == "file"]
+            if not all(isinstance(entry.get("type"), str) for entry in page):
+                raise self._refusals.garbled(repo_id, Message("holds something that is not a file"))
+            entries += [entry for entry in page if entry["type"] == "file"]
             url = self._next_page(repo_id, url, answer.headers.get("link", ""))
         return entries
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 LOGIN_STATUS: Final = 511
 """Network Authentication Required (RFC 6585)."""
+FINAL_STATUSES: Final = frozenset({402, 451})
+"""Payment required, and unavailable for legal reasons (RFC 7725): neither another try nor a setting helps."""
+STAYS: Final = Message("It stays so: use the other hub, or another model.")
 NO_LISTING: Final = "no-listing"
 """The cause, in an error's details, that lets the next hub be asked."""
 
@@ -225,6 +228,8 @@ class Refusals:
             '{label} answered with HTTP {status}: "{reason}".' if reason else "{label} answered with HTTP {status}.",
             hint="This network has a login page: open it in a browser first."
             if status == LOGIN_STATUS
+            else STAYS
+            if status in FINAL_STATUSES
             else "Check the endpoint setting, or try again.",
             label=self.label,
             status=status,
@@ -275,8 +280,25 @@ _FILE_CURES: Final[Mapping[str, str]] = {
 }
 
 
-def file_refused(path: str, source: str, status: int, reason: str) -> AccessDenied | ModelGated:
-    """Return the error for a file that a source lists but does not give to us, with the source's own reason."""
+def file_refused(
+    path: str, source: str, status: int, reason: str, *, is_store: bool = False
+) -> AccessDenied | ModelGated:
+    """Return the error for a file that a source lists but does not give to us, with the source's own reason.
+
+    A store is where the source sends us for large files, with an address that is signed: it knows of no token.
+    """
+    if is_store:
+        return AccessDenied(
+            '{path}: the store of {source} refuses it (HTTP {status}): "{reason}".'
+            if reason
+            else "{path}: the store of {source} refuses it (HTTP {status}).",
+            hint="Its address holds for a short time only: check the clock of this machine, and whether a proxy changes"
+            " addresses. Then start again, or use the other hub.",
+            path=path,
+            source=source,
+            status=status,
+            reason=reason.rstrip("."),
+        )
     cure = cure_of(reason)
     kind = ModelGated if cure in _GATES else AccessDenied
     if reason:

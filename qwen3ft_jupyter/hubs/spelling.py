@@ -6,6 +6,7 @@ sets have their hub in front, as in ``ms:owner/name``; those of models have not.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ MAX_NAME: Final = 2000
 
 _PREFIX = re.compile(rf"({'|'.join(PREFIXES)})::?(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_SCHEMES = re.compile(r"\A(?:[a-z][a-z0-9+.-]*://)+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _GIT_ADDRESS = re.compile(r"(?:ssh://)?git@([^:/]+)[:/](.*)", re.DOTALL)
 _QUOTES = "\"'`<>“”‘’「」『』《》"
 _FOLDER_NAME = re.compile(r"(?:models--)?([^/-]+(?:-[^/-]+)*)--([^/]+)")
@@ -45,7 +47,15 @@ _OTHER_THINGS: Final = {
     "learn": Message("an article"),
     "skills": Message("a skill"),
     "mcp": Message("a server of tools"),
+    "organization": Message("an organisation"),
+    "organizations": Message("an organisation"),
+    "profile": Message("a person"),
+    "settings": Message("a page of settings"),
+    "tasks": Message("a task"),
 }
+_NO_HUBS: Final = frozenset({"github.com", "gitee.com", "gitlab.com", "kaggle.com", "ollama.com", "registry.ollama.ai"})
+"""Well-known hosts that keep no repositories of a hub: what is called so there is not called so on a hub."""
+_WORDS = re.compile(r"[^\s,;'\"()\[\]{}<>，；、。（）【】]+")
 
 
 class ModelRef(NamedTuple):
@@ -114,12 +124,18 @@ class _Address:
     def is_of_hub(self) -> bool:
         return self.host.lower().removeprefix("www.") in HUB_HOSTS
 
+    @property
+    def may_be_hub(self) -> bool:
+        """Return whether a hub may have what is called so there: a path of this machine has no host."""
+        return bool(self.host) and self.host.lower().removeprefix("www.") not in _NO_HUBS
+
 
 def _address(cleaned: str) -> _Address | None:
     """Return the address that a text is, with or without its scheme; None if it is none."""
     match = _GIT_ADDRESS.fullmatch(cleaned)
     if match is not None:
         return _Address(match[1], _parts(match[2]))
+    cleaned = _SCHEMES.sub("", cleaned, count=1)  # pasted behind one that was there already
     scheme = _SCHEME.match(cleaned)
     if scheme is not None and scheme[1].lower() == "hf":
         return _Address("hf.co", _parts(cleaned[scheme.end() :]))
@@ -163,10 +179,10 @@ def _other_address(address: _Address, given: str, found: ModelRef | None) -> Bad
     return BadName(
         "{given} is an address, and not of a hub that is known here.",
         hint='Give the name alone: "{name}". Who is asked for it is for HF_ENDPOINT and MODELSCOPE_ENDPOINT to say.'
-        if found is not None
+        if (is_name := found is not None and address.may_be_hub)
         else 'Give the name of a model, for example "{name}".',
         given=_shown(given),
-        name=_named(found) if found is not None else EXAMPLE,
+        name=_named(found) if found is not None and is_name else EXAMPLE,
     )
 
 
@@ -220,7 +236,7 @@ def not_a_name(text: str) -> BadName:
     parts = cleaned.split("/")
     if len(parts) == 3 and parts[0] in _OTHER_THINGS:
         return _other_address(_Address("hf.co", parts), text.strip(), None)
-    near = next(_meant(cleaned), None)
+    near = _within(cleaned) or next(_meant(cleaned), None)
     is_bare = bool(cleaned) and near is None and not set(cleaned) & set("/\\")
     return BadName(
         "{given} has no owner." if is_bare else "{given} is not the name of a model.",
@@ -233,6 +249,19 @@ def not_a_name(text: str) -> BadName:
         near=near,
         example=EXAMPLE,
     )
+
+
+def _within(cleaned: str) -> str | None:
+    """Return the name or address in a pasted command, link or list, if a known model is meant by the only one there."""
+    from qwen3ft_jupyter.catalog import nearest_known
+
+    found = set[str]()
+    for word in _WORDS.findall(cleaned):
+        with contextlib.suppress(BadInput):
+            model = _of_address(word.rstrip(".")) or _of_name(word.rstrip("."))
+            if model is not None and nearest_known(model.repo_id) == model.repo_id:
+                found.add(_named(model))
+    return found.pop() if len(found) == 1 else None
 
 
 def _meant(cleaned: str) -> Iterator[str]:

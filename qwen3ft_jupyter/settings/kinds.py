@@ -22,13 +22,18 @@ _NOTHING = frozenset({"", "0", "none", "off", "no", "unlimited"})
 _BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASCII)
 _UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
 _ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
-_WINDOWS_PATH = re.compile(r"[a-z]:[\\/]|\\", re.ASCII | re.IGNORECASE)
+_WINDOWS_PATH = re.compile(r"[a-z]:|\\|%\w+%", re.ASCII | re.IGNORECASE)
 _HUB_HOSTS = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai"})
 """They lie at the root of their hosts."""
 _ROUTE = re.compile(r"/(?:openapi|api)(?:/v1)?(?:/models.*)?$")
 _ODD_HOST = re.compile(r"[.][.]|^[.-]")
 _UNQUOTE = Message("Write it without them: docker's --env-file, for example, takes them as part of the value.")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
+_MARKS = "\"'“”‘’「」『』《》"
+"""Quotation marks of which one at the beginning or, if it is not plain, at the end is no part of a name."""
+_FULL_WIDTH = ("～", "／", "．")
+"""What an input method makes of the characters that a path may begin with."""
+_SPOILT_HOST = re.compile(r"[,;!'\"<>|{}()、。，；：！？（）“”‘’]")
 
 
 class Secret:
@@ -114,7 +119,16 @@ _FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
         Message("is no folder"),
         Message("Give the path of a folder, for example ~/models."),
     ),
-    (_QUOTED.fullmatch, Message("is written in quotation marks"), _UNQUOTE),
+    (
+        lambda text: text[0] in _MARKS or text[-1] in _MARKS[2:],
+        Message("is written in quotation marks"),
+        _UNQUOTE,
+    ),
+    (
+        lambda text: text.startswith(_FULL_WIDTH),
+        Message("begins with a full-width character"),
+        Message("Write it with the plain one: ~, / or a dot."),
+    ),
     (
         _ADDRESS.match,
         Message("is an address, not a folder"),
@@ -208,6 +222,7 @@ def _is_http_address(text: str) -> bool:
     except ValueError:
         return False
     is_host = bool(host) and host not in {"http", "https"} and not _ODD_HOST.search(host)
+    is_host = is_host and not _SPOILT_HOST.search(host)
     is_plain = parts.username is None and not any(one.isspace() or one == "\\" for one in text)
     return parts.scheme in ("http", "https") and has_port and is_host and is_plain
 

@@ -23,7 +23,7 @@ from qwen3ft_jupyter.errors import (
 )
 from qwen3ft_jupyter.hubs.failures import origin_of
 from qwen3ft_jupyter.hubs.reasons import reason_of
-from qwen3ft_jupyter.hubs.refusals import file_refused
+from qwen3ft_jupyter.hubs.refusals import FINAL_STATUSES, STAYS, file_refused
 from qwen3ft_jupyter.hubs.retry import TRANSIENT_STATUSES, busy
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class HubSource:
         response = self._ask_target(own, asked, stop) or self._ask_hub(own, asked, stop)
         with response:
             try:
+                if response.status not in _FULL:
+                    raise _refusal(response, file, self.name, is_store=self._is_store(response, own))
                 yield _checked(response, file, start, end, source=self.name)
             except (HubError, TransferError):
                 self._targets.forget(own.path)  # whatever it was, the hub may know another store
@@ -124,6 +126,10 @@ class HubSource:
             return response
         response.close()
         return None
+
+    def _is_store(self, response: Response, own: RemoteFile) -> bool:
+        """Return whether it is not the hub itself that has answered."""
+        return origin_of(response.url) != origin_of(self._hub.file_request(self._listing, own).url)
 
     def _find(self, file: RemoteFile) -> RemoteFile | None:
         found = self._by_digest.get(file.sha256 or "") or self._by_digest.get(file.git_sha1 or "")
@@ -178,9 +184,7 @@ class HubStream:
 
 
 def _checked(response: Response, file: RemoteFile, start: int, end: int, *, source: str) -> HubStream:
-    """Return the stream of a good answer; raise for any other, see `Source.open`."""
-    if response.status not in {200, 206}:
-        raise _refusal(response, file, source)
+    """Return the stream of a good answer; raise for one that is not what was asked for, see `Source.open`."""
     if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise WrongBytes(
             "{path}: {source} sent it compressed although that was refused.",
@@ -231,12 +235,13 @@ def _check_range(response: Response, file: RemoteFile, start: int, source: str) 
         )
 
 
-def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
+def _refusal(response: Response, file: RemoteFile, source: str, *, is_store: bool) -> Qwen3ftError:
     status = response.status
     if status in TRANSIENT_STATUSES:
         return busy(source, status, response.headers.get("retry-after"))
     if status in {401, 403}:
-        return file_refused(file.path, source, status, reason_of(response.headers, response.beginning()))
+        reason = reason_of(response.headers, response.beginning())
+        return file_refused(file.path, source, status, reason, is_store=is_store)
     if status in {404, 410}:
         return ModelNotFound(
             "{path}: {source} lists it but does not have it (HTTP {status}).",
@@ -246,10 +251,15 @@ def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
         )
     if status == 416:
         return WrongBytes("{path}: {source} has a shorter file than its listing says.", path=file.path, source=source)
+    reason = reason_of(response.headers, response.beginning())
     return SourceFailed(
-        "{path}: {source} answered HTTP {status}.",
+        '{path}: {source} answered HTTP {status}: "{reason}".'
+        if reason
+        else "{path}: {source} answered HTTP {status}.",
+        hint=STAYS if status in FINAL_STATUSES else "",
         details={"cause": "status"},
         path=file.path,
         source=source,
         status=status,
+        reason=reason.rstrip("."),
     )

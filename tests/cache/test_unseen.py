@@ -112,6 +112,20 @@ def test_a_link_to_a_model_is_not_followed_and_the_hint_helps(tmp_path: Path, or
 
 
 @POSIX
+@pytest.mark.parametrize("name", [NAME, f"{NAME}/.qwen3ft", f"{NAME}/.qwen3ft/manifest.json/x"])
+def test_what_lies_where_the_cache_has_something_else_is_to_be_moved_away(tmp_path: Path, name: str) -> None:
+    """Permissions are not what is wrong with a file in the place of a folder, or a folder in that of a file."""
+    in_the_way = tmp_path / "cache" / name
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_bytes(b"mine")
+
+    (line,) = unseen(ModelCache(tmp_path / "cache"), ORIGINS)
+
+    assert line.startswith(f"{NAME} in MODEL_CACHE_DIR is not as the cache makes it (")
+    assert line.endswith("Move it away.")
+
+
+@POSIX
 @pytest.mark.parametrize("make", [make_hugging_face, make_modelscope], ids=["huggingface", "modelscope"])
 def test_a_link_out_of_another_tools_cache_is_said(tmp_path: Path, make: object) -> None:
     owner = "huggingface" if make is make_hugging_face else "modelscope"

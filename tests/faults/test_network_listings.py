@@ -352,6 +352,14 @@ def test_pages_that_lead_in_a_circle_or_elsewhere_are_an_error(network: None, tm
         assert not stage.store.seen
 
 
+def test_what_does_not_say_whether_it_is_a_file_is_not_left_out_without_a_word(network: None, tmp_path: Path) -> None:
+    with Stage(tmp_path, "huggingface") as stage:
+        config, *others = huggingface_listing(dict(FILES))
+        del config["type"]
+        says(stage, json_reply([config, *others]))
+        stage.fails(BadListing, "holds something that is not a file")
+
+
 def test_a_commit_that_is_none_is_an_error(network: None, tmp_path: Path) -> None:
     with Stage(tmp_path, "huggingface") as stage:
         for commit in ("../../x", 7, None, "f" * 39):

@@ -158,6 +158,26 @@ class TestRefused:
 
         assert len(stage.store.seen) <= 8
 
+    @pytest.mark.parametrize("said", ["Request has expired", "RequestTimeTooSkewed", ""])
+    def test_a_store_that_knows_no_token_is_not_mended_by_one(self, stage: Stage, said: str) -> None:
+        stage.at_store = lambda _seen, _count: Reply(403, f"<Error><Message>{said}</Message></Error>".encode())
+
+        error = stage.fails(AccessDenied, rf"the store of .* refuses it \(HTTP 403\).*{said}")
+
+        assert "clock" in error.hint
+        assert "token" not in error.hint
+
+    @pytest.mark.parametrize("status", [402, 451])
+    @pytest.mark.parametrize("place", ["listing", "store"])
+    def test_what_no_setting_changes_is_told_in_the_hubs_words(self, stage: Stage, place: str, status: int) -> None:
+        reply = Reply(status, b'{"error": "Not in your country"}', {"Content-Type": "application/json"})
+        at(stage, place, lambda _seen, _count: reply)
+
+        error = stage.fails(Qwen3ftError, f'HTTP {status}: "Not in your country"')
+
+        assert "the other hub" in error.hint
+        assert "setting" not in error.hint
+
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
     def test_addresses_that_expire_all_the_time_are_asked_for_again(self, stage: Stage, status: int) -> None:
         used: set[str] = set()

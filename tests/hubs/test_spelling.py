@@ -49,6 +49,8 @@ TAKEN = {
     f"hf-mirror.com/{NAME}": None,
     f"https://hf-mirror.com/{NAME}/tree/main": "main",
     f"https://huggingface.co/{NAME}?library=transformers": None,
+    f"https://https://huggingface.co/{NAME}": None,
+    f"http://https://modelscope.cn/models/{NAME}": None,
     f"https://huggingface.co/{NAME}#quickstart": None,
     f"https://huggingface.co/{NAME}/tree/main": "main",
     f"https://huggingface.co/{NAME}/tree/main/sub/folder": "main",
@@ -155,6 +157,19 @@ HINTED = {
     f"hf://datasets/{NAME}": NAME,
     "https://huggingface.co/docs/transformers/index": NAME,
     "https://[broken": NAME,
+    f"huggingface-cli download {NAME} --local-dir x": NAME,
+    f"git clone https://huggingface.co/{NAME}": NAME,
+    f"git clone https://www.modelscope.cn/{NAME}.git": NAME,
+    f"[{NAME}](https://huggingface.co/{NAME})": NAME,
+    f"hf download {NAME}@main": f"{NAME}@main",
+    f"{NAME} (recommended)": NAME,
+    f"模型：{NAME}，推荐": NAME,
+    "https://modelscope.cn/organization/Qwen": NAME,
+    "https://huggingface.co/organizations/Qwen": NAME,
+    "https://huggingface.co/settings/tokens": NAME,
+    "https://github.com/QwenLM/Qwen3": NAME,
+    "https://kaggle.com/models/qwen-lm/qwen-3": NAME,
+    "file:///data/Qwen3-0.6B": NAME,
 }
 
 
@@ -166,6 +181,13 @@ def test_what_cannot_be_taken_is_answered_by_a_name_that_works_when_it_is_given(
     hinted = _HINTED.findall(caught.value.hint)
     assert near in hinted
     check_published(parse_model(hinted[hinted.index(near)]).repo_id)
+
+
+def test_of_two_names_none_is_guessed() -> None:
+    with pytest.raises(BadName) as caught:
+        parse_model(f"{NAME}，Qwen/Qwen3-1.7B")
+
+    assert "Did you mean" not in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -348,6 +348,12 @@ def test_all_that_knows_settings_knows_each(home: Path, setting: Setting) -> Non
     [
         ('"/data/m"', "quotation marks"),
         ("'/data/m'", "quotation marks"),
+        ("“/data/m”", "quotation marks"),
+        ("'/data/m", "quotation marks"),
+        ("～/models", "a full-width character"),
+        ("／data/models", "a full-width character"),
+        pytest.param("%USERPROFILE%\\models", "a path of Windows", marks=POSIX),
+        pytest.param("C:models", "a path of Windows", marks=POSIX),
         ("file:///x", "an address"),
         ("oss://bucket/x", "an address"),
         ("~nosuchuser/x", "nobody here has that home folder"),
@@ -433,6 +439,11 @@ def test_a_route_of_a_hub_is_no_endpoint(home: Path, variable: str, text: str) -
         "https://me@h.example",
         "https://h.exam ple",
         "“https://h.example”",
+        "https://h.example，",
+        "https://h.example;",
+        "https://h.example。",
+        "https://h.example)",
+        "<h.example>",
     ],
 )
 @pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"])

@@ -14,7 +14,7 @@ from qwen3ft_jupyter.catalog.weights import (
     INDEX_NAME,
     MAX_HEADER_BYTES,
     MAX_INDEX_BYTES,
-    indexed_files,
+    indexed_tensors,
     is_plain_name,
 )
 from qwen3ft_jupyter.disk import READ_FLAGS
@@ -22,6 +22,7 @@ from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 Kind = Literal["missing", "damaged", "format", "unsafe"]
 """A file is not there; is not what it was; is nothing that is read here; or may run code."""
@@ -151,7 +152,7 @@ def _json(files: ModelFiles, name: str) -> Iterator[Problem]:
     data = files.head(name, min(size, _PARSED_BYTES)) or b""
     if size <= _PARSED_BYTES:
         try:
-            is_object = isinstance(json.loads(data), dict)
+            is_object = isinstance(json.loads(str(data, "utf-8")), dict)  # the libraries read no other
         except (ValueError, RecursionError):
             is_object = False
     else:
@@ -221,9 +222,9 @@ def _weights(files: ModelFiles) -> Iterator[Problem]:
     elif WEIGHTS_NAME not in names:  # the libraries look for these two names only
         yield _missing(INDEX_NAME if any(map(_SHARD.fullmatch, names)) else WEIGHTS_NAME)
     named, brothers = _named(files), _brothers(names)
-    yield from (_missing(name) for name in sorted(brothers - files.sizes.keys() - named))
-    for name in sorted(({WEIGHTS_NAME} | brothers | named) & files.sizes.keys()):
-        yield from _tensors(files, name)
+    yield from (_missing(name) for name in sorted(brothers - files.sizes.keys() - named.keys()))
+    for name in sorted(({WEIGHTS_NAME} | brothers | named.keys()) & files.sizes.keys()):
+        yield from _tensors(files, name, named.get(name, frozenset()))
 
 
 def _none_here(files: ModelFiles, needed: str) -> Iterator[Problem]:
@@ -263,17 +264,17 @@ def _indexed(files: ModelFiles) -> Iterator[Problem]:
             )
 
 
-def _named(files: ModelFiles) -> frozenset[str]:
-    """Return what the index names, as far as that can be known."""
+def _named(files: ModelFiles) -> Mapping[str, AbstractSet[str]]:
+    """Return the files that the index names, and the tensors it has in each, as far as that can be known."""
     with suppress(ValueError):
-        return _names_in_index(files) if INDEX_NAME in files.sizes and files.open is not None else frozenset()
-    return frozenset()
+        return _names_in_index(files) if INDEX_NAME in files.sizes and files.open is not None else {}
+    return {}
 
 
-def _names_in_index(files: ModelFiles) -> frozenset[str]:
+def _names_in_index(files: ModelFiles) -> Mapping[str, AbstractSet[str]]:
     if files.sizes[INDEX_NAME] > MAX_INDEX_BYTES:
         raise ValueError(INDEX_NAME)
-    return indexed_files(files.head(INDEX_NAME, MAX_INDEX_BYTES) or b"")
+    return indexed_tensors(files.head(INDEX_NAME, MAX_INDEX_BYTES) or b"")
 
 
 def _brothers(names: Iterable[str]) -> set[str]:
@@ -283,8 +284,11 @@ def _brothers(names: Iterable[str]) -> set[str]:
     return {f"{stem}-{number:05}-of-{count:05}.safetensors" for stem, count in counts for number in range(1, count + 1)}
 
 
-def _tensors(files: ModelFiles, name: str) -> Iterator[Problem]:
-    """Yield what is wrong with a safetensors file: its header tells how long it is."""
+def _tensors(files: ModelFiles, name: str, wanted: AbstractSet[str] = frozenset()) -> Iterator[Problem]:
+    """Yield what is wrong with a safetensors file: its header tells how long it is, and which tensors it has.
+
+    A shard copied over another is a whole file, and a model loads with random numbers for what it lacks.
+    """
     yield from (found := list(_content(files, name)))
     if found or files.open is None or files.is_vouched:
         return
@@ -293,17 +297,21 @@ def _tensors(files: ModelFiles, name: str) -> Iterator[Problem]:
     ends = _ends(files.head(name, length, 8) or b"") if 0 < length <= min(size - 8, MAX_HEADER_BYTES) else None
     if ends is None:
         yield Problem("format", name, Message("{name} is not a safetensors file", name=name))
-    elif size != 8 + length + max(ends, default=0):
+    elif size != 8 + length + max(ends.values(), default=0):
         yield Problem("damaged", name, Message("{name} is cut short or has bytes too many", name=name))
+    elif lacking := wanted - ends.keys():
+        words = Message("{name} lacks {tensor}, which {index} has there", name=name, tensor=min(lacking)[:80],
+                        index=INDEX_NAME)  # fmt: skip
+        yield Problem("damaged", name, words)
     elif _has_holes(files, name):
         yield Problem("damaged", name, Message("{name} has holes: parts of it were never written", name=name))
 
 
-def _ends(header: bytes) -> list[int] | None:
-    """Return where the tensors of a header end, or None if it is none."""
+def _ends(header: bytes) -> dict[str, int] | None:
+    """Return where each tensor of a header ends, or None if it is none."""
     try:
         entries = json.loads(header)
-        return [int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"]
+        return {name: int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"}
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
 

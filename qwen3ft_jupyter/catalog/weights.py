@@ -29,10 +29,21 @@ def indexed_files(index: bytes) -> frozenset[str]:
     Raises:
         ValueError: it is no index, or it names nothing.
     """
+    return frozenset(indexed_tensors(index))
+
+
+def indexed_tensors(index: bytes) -> dict[str, set[str]]:
+    """Return the tensors that an index of weights says are in each file; raises as `indexed_files`.
+
+    >>> indexed_tensors(b'{"weight_map": {"a": "x.safetensors"}}')
+    {'x.safetensors': {'a'}}
+    """
+    found: dict[str, set[str]] = {}
     try:
-        names = frozenset(str(name) for name in json.loads(index)["weight_map"].values())
+        for tensor, name in json.loads(str(index, "utf-8"))["weight_map"].items():  # the libraries read no other
+            found.setdefault(str(name), set()).add(tensor)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(INDEX_NAME) from error
-    if not names:
+    if not found:
         raise ValueError(INDEX_NAME)
-    return names
+    return found

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def safetensors(data: bytes) -> bytes:
-    """Return a file of weights that holds `data`."""
-    header = b'{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (len(data), len(data))
+def safetensors(data: bytes, tensor: bytes = b"w") -> bytes:
+    """Return a file of weights that holds `data` as the only tensor."""
+    header = b'{"%s":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (tensor, len(data), len(data))
     return len(header).to_bytes(8, "little") + header + data
 
 

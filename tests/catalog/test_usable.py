@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 WEIGHTS = safetensors(b"weights" * 1000)
 WHOLE = {"config.json": b"{}", "tokenizer.json": b'{"model": {}}', "model.safetensors": WEIGHTS}
 INDEX = "model.safetensors.index.json"
-SHARDS = {f"model-0000{number}-of-00002.safetensors": WEIGHTS for number in (1, 2)}
+SHARDS = {
+    f"model-0000{number}-of-00002.safetensors": safetensors(b"weights" * 1000, tensor)
+    for number, tensor in ((1, b"a"), (2, b"b"))
+}
 MAP = b'{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 1503300328\n" % (b"ab" * 32)
 SHARDED = {"config.json": b"{}", "tokenizer.json": b"{}", **SHARDS, INDEX: MAP}
@@ -78,6 +81,12 @@ def test_what_can_be_loaded_has_nothing_wrong(tmp_path: Path, files: Mapping[str
         ({**SHARDED, INDEX: b"not json"}, f"{INDEX} is broken"),
         ({**SHARDED, INDEX: b'{"weight_map": {}}'}, f"{INDEX} is broken"),
         ({**SHARDED, INDEX: b""}, f"{INDEX} is empty"),
+        ({**SHARDED, INDEX: MAP.decode().encode("utf-16")}, f"{INDEX} is broken"),
+        ({**SHARDED, "config.json": b"\xef\xbb\xbf{}"}, "config.json is broken"),
+        (
+            {**SHARDED, INDEX: MAP.replace(b'"b"', b'"lm_head.weight"')},
+            f"model-00002-of-00002.safetensors lacks lm_head.weight, which {INDEX} has there",
+        ),
         ({**SHARDED, INDEX: POINTER}, f"{INDEX} is a git-lfs pointer"),
         ({**SHARDED, INDEX: None}, f"{INDEX} is missing"),
         ({**SHARDED, INDEX: b'{"weight_map": {"a": "../x.safetensors"}}'}, "no safetensors file of its folder"),

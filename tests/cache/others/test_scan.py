@@ -273,7 +273,7 @@ def test_half_a_model_is_not_listed(tmp_path: Path, layout: str, files: dict[str
 
 
 def test_a_model_of_several_files_is_listed(tmp_path: Path) -> None:
-    index = b'{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
+    index = b'{"weight_map": {"w": "model-00001-of-00002.safetensors"}}'
     make_modelscope(tmp_path, {**WHOLE, **SHARDS, "model.safetensors.index.json": index})
 
     assert len(found(Place("modelscope", tmp_path))) == 1

@@ -53,11 +53,12 @@ test('who goes through the panel by keyboard sees where they are', async ({ page
   let selects = 0;
   for (let step = 0; step < 25; step++) {
     await page.keyboard.press('Tab');
-    const { name, isSeen } = await page.evaluate(() => {
+    const { name, isSeen } = await panel.evaluate(within => {
       const focused = document.activeElement ?? document.body;
       const { outlineStyle, boxShadow } = getComputedStyle(focused);
       const name = `${focused.tagName} ${focused.getAttribute('aria-label') ?? focused.textContent ?? ''}`;
-      return { name, isSeen: outlineStyle !== 'none' || boxShadow !== 'none' };
+      const isSeen = !within.contains(focused) || outlineStyle !== 'none' || boxShadow !== 'none';
+      return { name, isSeen };
     });
     selects += name.startsWith('SELECT') ? 1 : 0;
     if (!isSeen) {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from qwen3ft_jupyter.finetune.odd import is_no_value
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, plain, short, text_of
 from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
 from qwen3ft_jupyter.finetune.trim import trim
@@ -164,9 +165,15 @@ class Mapper:
     def turns(self, row: Row) -> list[ChatMessage]:
         """Return the turns in a column of turns, behind the system message of another. Raises BadRow."""
         found = row.take_one(self.columns["messages"])
-        if found is None:
-            raise BadRow(Message("{name} is not a list of turns", name=self.columns["messages"][0]))
-        name, value = found
+        if found is None and not map_plain(row) & {*self.columns["messages"]}:
+            raise BadRow(
+                Message(
+                    "it has no {name}; its columns are {names}",
+                    name=self.columns["messages"][0],
+                    names=", ".join(map(str, row.columns)) or "–",
+                )
+            )
+        name, value = found or (self.columns["messages"][0], [])
         if not isinstance(value, (list, tuple)) and not (isinstance(value, str) and value.lstrip().startswith("[")):
             raise BadRow(Message("{name} is not a list of turns", name=name))
         messages = read_turns(list_of(value, name), name, row)
@@ -174,9 +181,9 @@ class Mapper:
         if not system:
             return messages
         if messages and messages[0].role == "system":
-            if messages[0].content.strip() != system.strip():
+            first = messages.pop(0).content.strip()
+            if first and first != system.strip():
                 raise BadRow(Message("the system message stands twice, as a column and as the first turn"))
-            return messages
         return [ChatMessage("system", system), *messages]
 
     def _table(self, row: Row) -> list[ChatMessage]:
@@ -209,6 +216,8 @@ class Mapper:
                 text = text_of(value, name)
                 if not any(f"\n{text.strip()}\n" in f"\n{other.strip()}\n" for other in parts):
                     parts.append(text)
+        if len(parts) > 1 and any(map(is_no_value, parts)):
+            row.note(Reason.NO_VALUE)
         return "\n".join(parts)
 
     def _prompt_and_completion(self, row: Row, prompt: list[object]) -> list[ChatMessage]:

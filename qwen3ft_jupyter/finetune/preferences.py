@@ -16,7 +16,7 @@ from qwen3ft_jupyter.finetune.formats import PARTS, Columns, Conversation, Mappe
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, text_of
 from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
 from qwen3ft_jupyter.finetune.trim import trim
-from qwen3ft_jupyter.finetune.turns import ChatMessage, make_answer, read_turns, refuse_media
+from qwen3ft_jupyter.finetune.turns import ChatMessage, is_row_learned, make_answer, read_turns, refuse_media
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ class PairMapper(Mapper):
         refuse_size([*chosen, *rejected])
         if not self.is_told:
             self.refuse_unused(row)
+        is_learned = self.is_told or is_row_learned(row)
         row.note_rest()
-        if reason := _why_not(chosen, rejected):
+        if reason := _why_not(chosen, rejected) if is_learned else Reason.ROW_CONTEXT:
             row.note(reason)
             return Conversation((), row.where, said)
         *before, answer = chosen

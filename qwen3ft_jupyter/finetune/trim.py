@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.turns import ChatMessage
 
-NO_VALUES = frozenset({"nan", "null", "none", "<na>", "n/a", "undefined"})
-"""What programs write where there is nothing."""
-
 
 def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
     """Return the turns that can be learned, or learned behind; note in `row` what is left out, and why.
@@ -47,18 +44,9 @@ def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
     for reason, count in [(Reason.BEFORE, first), (Reason.AFTER, trailing), *empty.items()]:
         if count:
             row.note(reason, count)
-    _note_odd(kept, row)
     if context := sum(one.role == "assistant" and not one.is_learned for one in kept):
         row.note(Reason.CONTEXT, context)
     return (*system, *kept)
-
-
-def _note_odd(messages: Sequence[ChatMessage], row: Row) -> None:
-    """Note text that is learned, but looks like what an earlier program made of none."""
-    if any("\ufffd" in one.content for one in messages):
-        row.note(Reason.REPLACED)
-    if any(len(one.content) < 8 and one.content.strip().lower() in NO_VALUES for one in messages):
-        row.note(Reason.NO_VALUE)
 
 
 def _why_not(exchange: Sequence[ChatMessage], answers: Sequence[ChatMessage]) -> Reason | None:

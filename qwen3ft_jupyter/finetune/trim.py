@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune.rows import Reason, Row
+from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
     A talk is a series of exchanges, each from a question to before the next one. Those with an empty answer are left
     out, and so is what comes before the first question and after the last answer.
     """
+    if any(one.role == "system" for one in messages[1:]):
+        raise BadRow(Message("a system message stands behind other turns; it can only be the first"))
     system = [one for one in messages[:1] if one.role == "system" and one.content.strip()]
     rest = [one for one in messages if one.role != "system"]
     first = next((index for index, one in enumerate(rest) if one.role == "user"), len(rest))

@@ -48,6 +48,8 @@ PREFERENCE = (
 )  # fmt: skip
 """Columns of preference data."""
 
+_CHOSEN = ("chosen", "chosen_response", "chosen_messages", "preferred")
+
 MEDIA = (
     "image", "images", "video", "videos", "audio", "audios", "image_path", "image_url", "video_path", "audio_path",
     "pixel_values", "objects", "图片", "图像",
@@ -281,10 +283,32 @@ def refuse_others(row: Row, prefix: str = "") -> None:
         raise BadRow(
             Message(
                 "{names}: preference data; objective: dpo and orpo learn from both answers. To learn the good ones "
-                "alone, name their column in columns, for example columns: {{question: prompt, answer: chosen}}",
+                "alone, name their column in columns, for example columns: {{{example}}}",
                 names=names,
+                example=_columns_of_the_good(row),
             )
         )
+
+
+def _columns_of_the_good(row: Row) -> str:
+    """Return what to write in columns for the good answers of a row of preference data."""
+    chosen = next((row.names[key] for key in _CHOSEN if key in row.names), None)
+    turns = next((row.names[key] for key in ("messages", "conversations", "conversation") if key in row.names), None)
+    if chosen is None:
+        return f"messages: {turns}" if turns else "question: prompt, answer: completion"
+    value = row.columns[chosen]
+    is_whole = says_who_speaks(value) and _speaker(value[0]) != "assistant"  # type: ignore[index]  # a list of turns
+    return f"messages: {chosen}" if is_whole else f"question: prompt, answer: {chosen}"
+
+
+def says_who_speaks(value: object) -> bool:
+    """Return whether a cell is a list of turns, each with a role."""
+    return isinstance(value, list) and bool(value) and _speaker(value[0]) is not None
+
+
+def _speaker(turn: object) -> str | None:
+    """Return the role of a turn, None if it is no turn or has none that is known."""
+    return ROLES.get(str(turn.get("role", turn.get("from"))).lower()) if isinstance(turn, dict) else None
 
 
 def _role_key(turn: Row) -> str:

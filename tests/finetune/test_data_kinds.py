@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 U, A, S = "user", "assistant", "system"
 CALL = {"name": "f", "arguments": {"a": 1}}
 CALLS = [{"type": "function", "function": CALL}]
+TURNS = [{"role": U, "content": "q"}, {"role": A, "content": "a"}]
 TOOL = {"type": "function", "function": {"name": "f"}}
 
 
@@ -103,6 +104,21 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
     "TRL's prompt and completion": (
         {"prompt": [{"role": U, "content": "q"}], "completion": [{"role": A, "content": "a"}]},
         [(U, "q"), (A, "a")],
+    ),
+    "TRL's prompt and completion as JSON in cells": (
+        {
+            "prompt": json.dumps([{"role": U, "content": "q"}]),
+            "completion": json.dumps([{"role": A, "content": "a"}]),
+        },
+        [(U, "q"), (A, "a")],
+    ),
+    "a question of text with an answer of turns": (
+        {"prompt": "q", "completion": [{"role": A, "content": "a"}]},
+        [(U, "q"), (A, "a")],
+    ),
+    "an answer that is a list in JSON": (
+        {"question": "q", "answer": '[{"n": 1}]'},
+        [(U, "q"), (A, '[{"n": 1}]')],
     ),
     "a prompt that only repeats the first turn": ({"prompt": "q", **talk((U, "q"), (A, "a"))}, [(U, "q"), (A, "a")]),
     "reasoning and a call in one turn": (
@@ -402,6 +418,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"question": "q", "Answer": "a", "answer": "b"},
         "'Answer' and 'answer' are columns of one",
     ),
+    "a system message beside a prompt with another one": (
+        {
+            "system": "s",
+            "prompt": [{"role": S, "content": "t"}, {"role": U, "content": "q"}],
+            "completion": [{"role": A, "content": "a"}],
+        },
+        "the system message stands twice",
+    ),
+    "a system message in a completion": (
+        {
+            "prompt": [{"role": U, "content": "q"}],
+            "completion": [{"role": S, "content": "s"}, {"role": A, "content": "a"}],
+        },
+        "a system message stands behind other turns",
+    ),
+    "turns that Python wrote into a prompt": (
+        {"prompt": "[{'role': 'user', 'content': 'q'}]", "completion": "a"},
+        "prompt \"[{'role': 'user', 'content': 'q'}]\" is not JSON: written by Python",
+    ),
     "a question beside turns": (talk((U, "q"), (A, "a"), instruction="i"), "instruction stands beside the turns"),
     "turns that Python wrote into a cell": (
         {"messages": "[{'role': 'user', 'content': 'q'}]"},
@@ -681,6 +716,55 @@ def test_named_columns_are_learned_and_all_others_only_counted(tmp_path: Path) -
 
     assert said(data) == [(U, "q\nc"), (A, "a")]
     assert any("rejected (1), answer (1)" in notice for notice in data.report.notices)
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, {"question": "prompt", "answer": "chosen"}),
+        ({"prompt": "q", "chosen": TURNS, "rejected": TURNS}, {"messages": "chosen"}),
+        ({"prompt": "q", "chosen": TURNS[1:], "rejected": TURNS}, {"question": "prompt", "answer": "chosen"}),
+        ({"messages": TURNS, "rejected_response": "b"}, {"messages": "messages"}),
+    ],
+    ids=["texts", "whole conversations", "answers in turns", "turns beside a rejected answer"],
+)
+def test_the_cure_told_for_preference_data_learns_the_good_answers(
+    tmp_path: Path, row: dict[str, Any], columns: dict[str, str]
+) -> None:
+    cure = ", ".join(f"{part}: {name}" for part, name in columns.items())
+
+    assert f"for example columns: {{{cure}}}" in refusal(tmp_path, [row])
+    assert said(read(tmp_path, [row], columns={part: (name,) for part, name in columns.items()})) == [
+        (U, "q"),
+        (A, "a"),
+    ]
+
+
+def test_a_conversation_that_is_named_as_an_answer_is_told_how_to_name_it(tmp_path: Path) -> None:
+    told = {"question": ("prompt",), "answer": ("chosen",)}
+
+    assert "columns: {messages: chosen}" in refusal(tmp_path, [{"prompt": "q", "chosen": TURNS}], columns=told)
+
+
+def test_turns_in_a_column_that_is_not_named_are_not_learned(tmp_path: Path) -> None:
+    data = read(tmp_path, [{"prompt": TURNS, "Q": "x", "A": "y"}], columns={"question": ("Q",), "answer": ("A",)})
+
+    assert said(data) == [(U, "x"), (A, "y")]
+
+
+def test_a_prompt_without_a_completion_is_counted(tmp_path: Path) -> None:
+    row = {"prompt": TURNS[:1], "completion": []}
+
+    report = read(tmp_path, [{**row, "completion": TURNS[1:]}, row]).report
+
+    assert report.left_out == ("t.jsonl row 2: it has no answer",)
+
+
+def test_a_system_message_beside_a_pair_with_another_one_is_refused(tmp_path: Path) -> None:
+    prompt = [{"role": S, "content": "t"}, {"role": U, "content": "q"}]
+    row = {"system": "s", "prompt": prompt, "chosen": TURNS[1:], "rejected": [{"role": A, "content": "b"}]}
+
+    assert "the system message stands twice" in refusal(tmp_path, [row], objective="dpo")
 
 
 def test_a_named_column_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -809,6 +809,16 @@ def test_what_is_not_read_of_a_folder_is_named(tmp_path: Path) -> None:
     assert notices[0].endswith(": not read, being no files of data: b.xlsx, notes.md")
 
 
+def test_a_folder_beside_files_of_data_is_named_as_not_read(tmp_path: Path) -> None:
+    read(tmp_path, [{"question": "q", "answer": "a"}])
+    (tmp_path / "more").mkdir()
+    read(tmp_path / "more", [{"question": "r", "answer": "b"}])
+
+    notices = read_named([str(tmp_path)], Reading()).report.notices
+
+    assert notices[0].endswith(": folders not read, as files of data stand beside them: more")
+
+
 @pytest.mark.parametrize("sign", [";", "\t", "，"])
 def test_a_csv_parted_by_another_sign_is_read_and_told(tmp_path: Path, sign: str) -> None:
     data = read(tmp_path, f"question{sign}answer\nq{sign}a, b\n", "t.csv")

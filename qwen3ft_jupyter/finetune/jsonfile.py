@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.encoding import BLOCK
 from qwen3ft_jupyter.finetune.places import LONGEST_LINE, lines
-from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Row, doubled, read_row, row_words, short
+from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Row, as_object, doubled, read_row, row_words, short
 from qwen3ft_jupyter.messages import Message, Names, Size
 
 if TYPE_CHECKING:
@@ -280,14 +280,7 @@ def _find_doubled(value: object) -> str:
     return next((found for one in inner if (found := _find_doubled(one))), "")
 
 
-def _pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-    values = dict(items)
-    if len(values) != len(items):
-        raise BadRow(doubled(items))
-    return values
-
-
-loads = json.JSONDecoder(object_pairs_hook=_pairs).decode
+loads = json.JSONDecoder(object_pairs_hook=as_object).decode
 """Return the value of a line. Raises BadRow for a key that stands twice, ValueError, RecursionError."""
 
 

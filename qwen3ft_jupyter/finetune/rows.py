@@ -412,7 +412,7 @@ def list_of(value: object, name: str) -> list[object]:
 def parse_json(text: str, name: str) -> object:
     """Return what JSON text in a cell stands for. Raises BadRow."""
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=as_object, parse_constant=_refuse_constant)
     except BadRow as error:
         raise BadRow(Message("{name}: {problem}", name=name, problem=error.args[0])) from None
     except (ValueError, RecursionError) as error:
@@ -423,7 +423,8 @@ def parse_json(text: str, name: str) -> object:
         ) from error
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def as_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of JSON. Raises BadRow for a key that stands twice in it."""
     values = dict(pairs)
     if len(values) != len(pairs):
         raise BadRow(doubled(pairs))

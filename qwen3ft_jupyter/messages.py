@@ -354,7 +354,7 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
     if isinstance(value, Message):
         return render(value, language, grammar)
     if isinstance(value, Texts):
-        return _join([render(part, language, grammar) for part in value.parts], value.separator)
+        return _join([render(part, language, grammar) for part in value.parts], _separator(value.separator, language))
     if isinstance(value, Command):
         return render(grammar(value), language, grammar)
     if isinstance(value, str) and language != "en":
@@ -366,6 +366,15 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
 
 _FULL_WIDTH: Final = ("。", "！", "？", "；", "：", "，", "、")
 """Punctuation of Chinese, which has its space within it."""
+
+
+def _separator(written: str, language: Language) -> str:
+    """Return what stands between texts in a language.
+
+    >>> _separator("; ", "zh"), _separator("; ", "en"), _separator(" ", "zh")
+    ('；', '; ', ' ')
+    """
+    return "；" if written == "; " and language == "zh" else written
 
 
 def _join(parts: Sequence[str], separator: str) -> str:

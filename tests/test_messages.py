@@ -72,7 +72,7 @@ def test_several_messages_are_said_one_by_one() -> None:
     both = Message("{parts}.", parts=Texts([LEFT, "The cache is empty."]))
 
     assert both == "1 min 15 s left; The cache is empty.."
-    assert render(both, "zh") == "剩余 1 min 15 s; 缓存为空。."
+    assert render(both, "zh") == "剩余 1 min 15 s；缓存为空。."
 
 
 def test_sentences_in_a_row_have_no_space_after_a_full_stop_of_chinese() -> None:

@@ -39,7 +39,7 @@ from qwen3ft_jupyter.cache.own.repair import keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.reports import MoveReport
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
-from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NoSpace, NotCached, Stopped
+from qwen3ft_jupyter.errors import BadInput, CacheNotWritable, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, RepoId
 from qwen3ft_jupyter.messages import Message, Names, Size
 from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching, reason_of
@@ -82,7 +82,7 @@ def move_cache(
 
     Raises:
         NotCached: There is no cache.
-        CacheError: One folder lies in the other, or they are the same.
+        BadInput: One folder lies in the other, or they are the same.
         ModelInUse: A model is being downloaded or in use.
         NoSpace: The target has no room; the message names the missing bytes.
         CacheNotWritable, TransferError: One of the two cannot be written or read.
@@ -119,7 +119,7 @@ class CacheMove:
             raise NotCached("There is no cache to move.", details={"path": str(self.source)})
         source, target = (Path(os.path.realpath(root)) for root in (self.source, self.target))
         if source == target or source in target.parents or target in source.parents:
-            raise CacheError(
+            raise BadInput(
                 "A cache cannot be moved into itself, nor to a folder it lies in.",
                 hint="Give another folder.",
                 details={"path": str(target)},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache.absent import hint_at
 from qwen3ft_jupyter.cache.held import HeldModels
 from qwen3ft_jupyter.cache.others import in_place
-from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_ours, several_folders
+from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_kept_by_them, not_ours, several_folders
 from qwen3ft_jupyter.cache.others.scan import scan
 from qwen3ft_jupyter.cache.own import stamps
 from qwen3ft_jupyter.cache.own.evict import (
@@ -247,6 +247,8 @@ class ModelCache(HeldModels):
         """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it."""
         model = self.by_slug(name)
         if model.folder.parent == self.root:
+            if owner not in {None, "qwen3ft"}:  # theirs was meant, not ours of that name
+                raise not_kept_by_them()
             return self._evict(model.folder, model.repo_id, _extent(everything=everything), is_used)
         if owner is None or owner != model.owner:
             raise not_ours(model)

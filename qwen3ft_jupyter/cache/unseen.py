@@ -54,6 +54,8 @@ def unseen_folders(variable: str, folders: Iterable[Path]) -> Iterator[str]:
                 name=_name_of(folder),
                 reason=reason_of(fault) if fault is not None else os.strerror(2),
             )
+            if ";" in str(folder) and os.pathsep != ";":
+                yield Message("{variable}: here a colon stands between two folders, no semicolon.", variable=variable)
 
 
 def unseen_clients(environ: Mapping[str, str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.rank_views import rank_table, rank_words
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import hub_words, make_table
-from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
+from qwen3ft_jupyter.messages import Message, Texts, as_message, duration, moment, size, tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +115,7 @@ def _cache_facts(done: VerifyReport | RepairReport | MoveReport) -> list[tuple[s
         return [*fetch_facts(done), read, (tr(FINDINGS["repaired"]), ", ".join(done.repaired))]
     facts = [read, (tr(FINDINGS["missing"]), ", ".join(done.missing))]
     facts.append((tr(FINDINGS["wrong"]), ", ".join(done.wrong)))
-    return [*facts, (tr("cannot be loaded"), "; ".join(map(tr, done.problems)))]
+    return [*facts, (tr("cannot be loaded"), tr(as_message("{texts}", {"texts": Texts(done.problems)})))]
 
 
 def comparison_words(result: MergeResult) -> str:

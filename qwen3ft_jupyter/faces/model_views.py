@@ -17,7 +17,7 @@ from qwen3ft_jupyter.faces.views import (
     state_words,
     unfinished_note,
 )
-from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
+from qwen3ft_jupyter.messages import Message, Texts, as_message, duration, moment, size, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ def _digest(file: RemoteFile, *, is_whole: bool) -> str:
 def _facts(details: ModelDetails, face: Face) -> Iterator[str]:
     about = details.about
     if about.role or about.note:
-        yield fact(tr("For"), "; ".join(filter(None, (tr(about.role), tr(about.note)))))
+        yield fact(tr("For"), tr(as_message("{texts}", {"texts": Texts(filter(None, (about.role, about.note)))})))
     known = {
         tr("Kind"): tr(KIND_WORDS.get(about.kind, about.kind)),
         tr("Parameters"): count(about.parameters),

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.finetune.files import DataFile
 from qwen3ft_jupyter.finetune.formats import likely_columns
 from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
+from qwen3ft_jupyter.finetune.odd import note_odd
 from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, Rows, plain, why_empty
 from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
@@ -217,6 +218,7 @@ class _Found:
             return
         try:
             conversation = index.map(row)
+            note_odd([one for turns in conversation.sequences for one in turns], conversation.tools, row)
         except BadRow as error:
             self.refuse(Broken.of(row.where, error.args[0]))
             return

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from qwen3ft_jupyter.errors import BadData
-from qwen3ft_jupyter.finetune.rows import Row
+from qwen3ft_jupyter.finetune.rows import BadRow, Row, as_object
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import is_file, reason_of
 
@@ -132,9 +132,11 @@ def find_entry(path: Path) -> Entry | None:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        entries = json.loads(path.read_bytes())
+        entries = json.loads(path.read_bytes(), object_pairs_hook=as_object)
     except OSError as error:
         raise BadData("data: {name} cannot be read: {reason}.", name=FILE, reason=reason_of(error)) from error
+    except BadRow as error:
+        raise BadData("{name}: {problem}.", hint="Keep one.", name=FILE, problem=error.args[0]) from error
     except (ValueError, RecursionError) as error:
         raise BadData("{name} is not JSON: {problem}.", name=FILE, problem=str(error)[:80]) from error
     if not isinstance(entries, dict):

@@ -31,6 +31,10 @@ MULTIBYTE = 3
 """So many characters beyond ASCII decoded as UTF-8 before a wrong byte say that the file is UTF-8 and damaged."""
 
 
+PARQUET_MARK = b"PAR1"
+
+_UTF_32 = Message("UTF-32 text: save it as UTF-8")
+
 _NO_TEXT = {
     b"PK\x03\x04": Message("a spreadsheet of Excel (.xlsx), or a zip file: save the table as CSV UTF-8"),
     b"\xd0\xcf\x11\xe0": Message("an old spreadsheet of Excel (.xls): save the table as CSV UTF-8"),
@@ -38,7 +42,11 @@ _NO_TEXT = {
     b"BZh": Message("compressed by bzip2: unpack it"),
     b"\xfd7zXZ": Message("compressed by xz: unpack it"),
     b"\x28\xb5\x2f\xfd": Message("compressed by zstd: unpack it"),
-    b"PAR1": Message("a parquet file: give it the ending .parquet"),
+    b"7z\xbc\xaf": Message("compressed by 7-Zip: unpack it"),
+    b"Rar!": Message("compressed by RAR: unpack it"),
+    b"\xff\xfe\0\0": _UTF_32,
+    b"\0\0\xfe\xff": _UTF_32,
+    PARQUET_MARK: Message("a parquet file: give it the ending .parquet"),
     b"ARROW1": Message("an Arrow file: write it as parquet, or as .jsonl"),
     b"%PDF": Message("a PDF: write its text in rows of .jsonl"),
 }
@@ -68,12 +76,27 @@ class DigestingFile(io.RawIOBase):
         super().close()
 
 
-def refuse_no_text(path: Path) -> None:
-    """Raise BadData for a file that is known to be no text, whatever its name says."""
+def refuse_no_text(path: Path, *, besides: bytes = b"") -> bytes:
+    """Raise BadData for a file that is known to be no text, whatever its name says; return how it begins.
+
+    One that begins with `besides` is what it should be.
+    """
     with path.open("rb") as file:
         start = file.read(max(map(len, _NO_TEXT)))
-    if known := next((words for signature, words in _NO_TEXT.items() if start.startswith(signature)), None):
+    known = next((words for mark, words in _NO_TEXT.items() if mark != besides and start.startswith(mark)), None)
+    if known:
         raise BadData("{name} is {problem}.", name=path.name, problem=known)
+    return start
+
+
+def refuse_stand_in(path: Path, *, is_table: bool) -> None:
+    """Raise BadData for what was fetched instead of a file of data: a pointer of git-lfs, or of a table a web page."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise BadData("{name} is a pointer of git-lfs, not the file: run git lfs pull.", name=path.name)
+    if is_table and start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise BadData("{name} is a page of HTML or XML, not data: download the file itself.", name=path.name)
 
 
 def find_encoding(path: Path) -> str:

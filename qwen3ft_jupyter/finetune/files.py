@@ -20,6 +20,7 @@ from qwen3ft_jupyter.finetune.encoding import (
     DigestingFile,
     find_encoding,
     refuse_no_text,
+    refuse_stand_in,
 )
 from qwen3ft_jupyter.finetune.places import Bytes
 from qwen3ft_jupyter.finetune.rows import BadRow
@@ -56,6 +57,7 @@ class DataFile:
         suffix = self._suffix()
         with self.path.open("rb") as file:
             self._stamp = _stamp_of(file)
+        refuse_stand_in(self.path, is_table=suffix in {*BINARY, ".csv", ".tsv"})
         if suffix in BINARY:
             self.digest = self._digest_of_all()
             yield from self._table(suffix).rows()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from qwen3ft_jupyter.finetune.odd import is_no_value
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, plain, short, text_of
 from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
 from qwen3ft_jupyter.finetune.trim import trim
@@ -17,6 +19,7 @@ from qwen3ft_jupyter.finetune.turns import (
     make_answer,
     read_turns,
     refuse_others,
+    says_who_speaks,
 )
 from qwen3ft_jupyter.messages import Message
 
@@ -164,25 +167,37 @@ class Mapper:
     def turns(self, row: Row) -> list[ChatMessage]:
         """Return the turns in a column of turns, behind the system message of another. Raises BadRow."""
         found = row.take_one(self.columns["messages"])
-        if found is None:
-            raise BadRow(Message("{name} is not a list of turns", name=self.columns["messages"][0]))
-        name, value = found
+        if found is None and not map_plain(row) & {*self.columns["messages"]}:
+            raise BadRow(
+                Message(
+                    "it has no {name}; its columns are {names}",
+                    name=self.columns["messages"][0],
+                    names=", ".join(map(str, row.columns)) or "–",
+                )
+            )
+        name, value = found or (self.columns["messages"][0], [])
         if not isinstance(value, (list, tuple)) and not (isinstance(value, str) and value.lstrip().startswith("[")):
             raise BadRow(Message("{name} is not a list of turns", name=name))
-        messages = read_turns(list_of(value, name), name, row)
+        return self.with_system(row, read_turns(list_of(value, name), name, row))
+
+    def with_system(self, row: Row, messages: list[ChatMessage]) -> list[ChatMessage]:
+        """Return turns behind the system message of another column. Raises BadRow if they begin with another one."""
         system = self.text(row, "system")
         if not system:
             return messages
         if messages and messages[0].role == "system":
-            if messages[0].content.strip() != system.strip():
+            first = messages.pop(0).content.strip()
+            if first and first != system.strip():
                 raise BadRow(Message("the system message stands twice, as a column and as the first turn"))
-            return messages
         return [ChatMessage("system", system), *messages]
 
     def _table(self, row: Row) -> list[ChatMessage]:
-        if isinstance(prompt := row.get("prompt"), list):
-            return self._prompt_and_completion(row, prompt)
+        if self.has_prompt_of_turns(row):
+            return self._prompt_and_completion(row)
         asked = self.asked(row)
+        answer = next((row.get(name) for name in self.columns["answer"] if name in row.names), None)
+        if says_who_speaks(answer):
+            return [*asked, *self._replies(row)]
         is_asked = bool(asked) and asked[-1].role == "user"
         return [*asked, self.reply(row)] if is_asked or row.has(self.columns["answer"]) else []
 
@@ -199,6 +214,15 @@ class Mapper:
         name, value = row.take_one(self.columns["answer"]) or (self.columns["answer"][0], "")
         return make_answer(text_of(value, name), self.text(row, "reasoning"), name)
 
+    def _replies(self, row: Row) -> list[ChatMessage]:
+        """Return the turns in a column of an answer. Raises BadRow for a whole conversation."""
+        name, value = row.take(self.columns["answer"])[0]
+        replies = read_turns(list_of(value, name), name, row)
+        if replies and replies[0].role != "assistant":
+            words = Message("{name} is a whole conversation: name it so, columns: {{messages: {name}}}", name=name)
+            raise BadRow(words)
+        return replies
+
     def _question(self, row: Row) -> str:
         """Return instruction, question and input in one; what another of them contains is not said twice."""
         parts: list[str] = []
@@ -209,21 +233,30 @@ class Mapper:
                 text = text_of(value, name)
                 if not any(f"\n{text.strip()}\n" in f"\n{other.strip()}\n" for other in parts):
                     parts.append(text)
+        if len(parts) > 1 and any(map(is_no_value, parts)):
+            row.note(Reason.NO_VALUE)
         return "\n".join(parts)
 
-    def _prompt_and_completion(self, row: Row, prompt: list[object]) -> list[ChatMessage]:
+    def has_prompt_of_turns(self, row: Row) -> bool:
+        """Return whether the column prompt holds turns, and is to be learned behind."""
+        return "prompt" in self.columns["question"] and are_turns(row.get("prompt"))
+
+    def prompt(self, row: Row) -> list[ChatMessage]:
+        """Return the turns in a column prompt, behind the system message of another."""
+        name, value = row.take(("prompt",))[0]
+        return self.with_system(row, read_turns(list_of(value, name), name, row))
+
+    def _prompt_and_completion(self, row: Row) -> list[ChatMessage]:
         """Return the turns of TRL's prompt and completion: only the completion is learned."""
-        row.used.add("prompt")
+        context = [as_context(one) for one in self.prompt(row)]
         answer = row.take_one(self.columns["answer"])
-        if answer is None or not isinstance(answer[1], list):
+        if answer is None:
+            return context
+        if not are_turns(answer[1]):
             raise BadRow(
                 Message("{name} is a list of turns, so the answer beside it has to be one", name=row.names["prompt"])
             )
-        before = read_turns(prompt, row.names["prompt"], row)
-        context = [as_context(one) for one in before]
-        system = self.text(row, "system")
-        messages = [ChatMessage("system", system)] if system else []
-        return [*messages, *context, *read_turns(answer[1], answer[0], row)]
+        return [*context, *read_turns(list_of(answer[1], answer[0]), answer[0], row)]
 
     def text(self, row: Row, part: str) -> str:
         """Return what the column of a part says, "" if there is none."""
@@ -243,6 +276,14 @@ class Mapper:
                             turns=next((row.names[one] for one in PARTS["messages"] if one in row.names), "messages"),
                         )
                     )
+
+
+_TURNS = re.compile(r"""\s*\[\s*\{\s*["'](?:role|from|content|value)["']\s*:""")
+
+
+def are_turns(value: object) -> bool:
+    """Return whether a cell holds turns: a list, or the text of one, as a csv has it."""
+    return isinstance(value, list) or (isinstance(value, str) and _TURNS.match(value) is not None)
 
 
 def map_plain(row: Row) -> set[str]:

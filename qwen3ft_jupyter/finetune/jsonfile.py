@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.encoding import BLOCK
 from qwen3ft_jupyter.finetune.places import LONGEST_LINE, lines
-from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Row, doubled, read_row, row_words, short
+from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Row, as_object, doubled, read_row, row_words, short
 from qwen3ft_jupyter.messages import Message, Names, Size
 
 if TYPE_CHECKING:
@@ -200,6 +200,12 @@ def not_json(text: str, error: Exception, name: str, *, lines_before: int = 0) -
     )
 
 
+def _is_split(value: Mapping[str, object]) -> bool:
+    """Return whether an object holds names and cells apart, as pandas writes a table with orient="split"."""
+    names, cells = value.get("columns"), value.get("data")
+    return isinstance(names, list) and isinstance(cells, list) and not any(isinstance(row, dict) for row in cells)
+
+
 def _is_by_column(value: Mapping[str, object]) -> bool:
     """Return whether an object holds columns, as pandas writes a table by itself, or rows by their names."""
     held = list(value.values())
@@ -210,7 +216,9 @@ def _is_by_column(value: Mapping[str, object]) -> bool:
 
 def _list_of(value: object, name: str, notices: list[str]) -> list[object]:
     if isinstance(value, dict):
-        lists = [key for key in ("data", "rows", "train") if isinstance(value.get(key), list)]
+        lists = (
+            [] if _is_split(value) else [key for key in ("data", "rows", "train") if isinstance(value.get(key), list)]
+        )
         rest = [key for key in value if key not in lists and value[key] not in (None, "", [], {})]
         if len(lists) > 1 or (lists and any(isinstance(value[key], list) for key in rest)):
             raise BadData(
@@ -223,7 +231,7 @@ def _list_of(value: object, name: str, notices: list[str]) -> list[object]:
             notices.append(
                 Message("{name}: beside the rows stand {names}; not learned", name=name, names=", ".join(rest))
             )
-        if not lists and _is_by_column(value):
+        if _is_split(value) or (not lists and _is_by_column(value)):
             raise BadData(
                 "{name} is one object with what all rows hold ({names}), not a list of rows.",
                 hint='Write a list of objects, one a row; with pandas: to_json(…, orient="records").',
@@ -272,14 +280,7 @@ def _find_doubled(value: object) -> str:
     return next((found for one in inner if (found := _find_doubled(one))), "")
 
 
-def _pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-    values = dict(items)
-    if len(values) != len(items):
-        raise BadRow(doubled(items))
-    return values
-
-
-loads = json.JSONDecoder(object_pairs_hook=_pairs).decode
+loads = json.JSONDecoder(object_pairs_hook=as_object).decode
 """Return the value of a line. Raises BadRow for a key that stands twice, ValueError, RecursionError."""
 
 
@@ -296,6 +297,13 @@ def _whole_lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
         yield held
 
 
+def _is_comma_at_end(text: str, place: int) -> bool:
+    """Return whether a comma stands there, or just before, that nothing but the end of a list or object follows."""
+    before, after = text[:place].rstrip(), text[place:].lstrip()
+    rest = after[1:].lstrip() if after.startswith(",") else after if before.endswith(",") else ""
+    return rest.startswith(("}", "]"))
+
+
 def diagnose(text: str, error: Exception, *, is_line: bool = False, is_whole: bool = False) -> str:
     """Return why a text is not JSON, in words that name the cure where the cause is a known one."""
     start = text.lstrip()
@@ -303,6 +311,7 @@ def diagnose(text: str, error: Exception, *, is_line: bool = False, is_whole: bo
     known = (
         (start.startswith("version https://git-lfs"), Message("a pointer of git-lfs, not the file: run git lfs pull")),
         (start[:1] == "<", Message("a page of HTML or XML, not data: {value}; download the file itself", value=shown)),
+        (not text.strip("\0 \t\r\n"), Message("nothing but NUL bytes: the file was not written to its end")),
         ("\x00" in text[:200], Message("UTF-16 without a mark, or a binary file: save it as UTF-8")),
         (start.startswith("\ufeff"), Message("a byte order mark in the middle: two files were joined")),
         (start.startswith(("//", "#", "/*")), Message("a comment, which JSON does not have: {value}", value=shown)),
@@ -314,13 +323,27 @@ def diagnose(text: str, error: Exception, *, is_line: bool = False, is_whole: bo
             return words
     if not isinstance(error, json.JSONDecodeError):
         return Message("nested too deeply") if isinstance(error, RecursionError) else str(error)[:80]
+    return _fault_of(text, error, is_line=is_line)
+
+
+def _fault_of(text: str, error: json.JSONDecodeError, *, is_line: bool) -> str:
+    """Return what is wrong with the text of JSON."""
     if error.msg == "Extra data" and text[error.pos :].strip() == ",":
         return Message("a comma after the object: rows of .jsonl are parted by line breaks alone")
-    near = short(text[max(0, error.pos - 15) : error.pos + 15].strip())
+    if _is_comma_at_end(text, error.pos):
+        return Message("a comma before the end of a list or object, at character {position}", position=error.colno)
+    if is_line and error.msg == "Extra data" and "\r" in text[:-2]:
+        return Message("lines that end with a carriage return alone, as old Macs wrote them: save it with line feeds")
+    return _place_of(text, error, is_line=is_line)
+
+
+def _place_of(text: str, error: json.JSONDecodeError, *, is_line: bool) -> str:
+    """Return what the parser says, and where."""
+    near = short(text[max(0, error.pos - 15) : error.pos + 15].strip(" \t\r\n"))
+    said = error.msg.removesuffix(" at")  # its own words go on with a place
     is_cut = error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip()) - 1
     if is_line and is_cut:
-        return Message("cut off: {problem} at its end, near {near}", problem=error.msg, near=near)
-    if error.msg == "Extra data" and is_line:
+        return Message("cut off: {problem} at its end, near {near}", problem=said, near=near)
+    if is_line and error.msg == "Extra data":
         return Message("more than one value in one line, near {near}", near=near)
-    position = error.colno
-    return Message("{problem} at character {position}, near {near}", problem=error.msg, position=position, near=near)
+    return Message("{problem} at character {position}, near {near}", problem=said, position=error.colno, near=near)

@@ -12,11 +12,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune.formats import PARTS, Columns, Conversation, Mapper, as_context, map_plain, refuse_size
+from qwen3ft_jupyter.finetune.formats import (
+    PARTS,
+    Columns,
+    Conversation,
+    Mapper,
+    are_turns,
+    as_context,
+    map_plain,
+    refuse_size,
+)
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, text_of
 from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
 from qwen3ft_jupyter.finetune.trim import trim
-from qwen3ft_jupyter.finetune.turns import ChatMessage, make_answer, read_turns, refuse_media
+from qwen3ft_jupyter.finetune.turns import ChatMessage, is_row_learned, make_answer, read_turns, refuse_media
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
@@ -67,8 +76,9 @@ class PairMapper(Mapper):
         refuse_size([*chosen, *rejected])
         if not self.is_told:
             self.refuse_unused(row)
+        is_learned = self.is_told or is_row_learned(row)
         row.note_rest()
-        if reason := _why_not(chosen, rejected):
+        if reason := _why_not(chosen, rejected) if is_learned else Reason.ROW_CONTEXT:
             row.note(reason)
             return Conversation((), row.where, said)
         *before, answer = chosen
@@ -104,7 +114,7 @@ class PairMapper(Mapper):
         name, value = found
         if isinstance(value, Mapping):
             return read_turns([value], name, row)
-        if isinstance(value, (list, tuple)) or (isinstance(value, str) and value.lstrip().startswith('[{"')):
+        if isinstance(value, tuple) or are_turns(value):
             return read_turns(list_of(value, name), name, row)
         return [make_answer(text_of(value, name), "", name)]
 
@@ -112,12 +122,8 @@ class PairMapper(Mapper):
         """Return the turns beside the answers; with the chosen one at their end where no column says it."""
         if row.has(self.columns["messages"]):
             return self.turns(row)
-        prompt = row.get("prompt")
-        if isinstance(prompt, list):
-            row.used.add("prompt")
-            system = self.text(row, "system")
-            turns = read_turns(prompt, row.names["prompt"], row)
-            return [*([ChatMessage("system", system)] if system else []), *turns]
+        if self.has_prompt_of_turns(row):
+            return self.prompt(row)
         asked = self.asked(row)
         is_answered = row.has(self.columns["answer"]) and not row.has(self.columns["chosen"])
         return [*asked, self.reply(row)] if is_answered else asked

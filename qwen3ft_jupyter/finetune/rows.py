@@ -43,13 +43,21 @@ class Reason(enum.Enum):
     STRANGE_CALL = Message(
         "{count} rows call a tool that is not among their tools; the call is learned. The first: {where}."
     )
+    TAGS = Message(
+        "{count} rows hold <tool_call> or <tool_response> tags that are not closed, or hold no call that a program "
+        "could read; they are learned as text. The first: {where}."
+    )
+    CONTROL = Message(
+        "{count} rows hold control characters, such as NUL or a lone carriage return; they are learned. The first: "
+        "{where}."
+    )
     REPLACED = Message(
         "{count} rows hold the character U+FFFD, which stands for text that was decoded wrongly; it is learned. The "
         "first: {where}."
     )
     NO_VALUE = Message(
-        "{count} rows hold a turn that is just nan, null or the like, perhaps an empty cell; it is learned. The first: "
-        "{where}."
+        "{count} rows hold a turn or a cell that is just nan, null or the like, perhaps an empty one; it is learned. "
+        "The first: {where}."
     )
     UNDRAWN = Message("{count} rows left out because {names} asks for fewer.")
 
@@ -130,6 +138,8 @@ class Row:
     """Where it begins in its file, in bytes; in a file that is not text its number, from 0."""
     length: int = 0
     """Bytes."""
+    place: str = ""
+    """Of a turn, its name in the row: "messages[2]"; of a row nothing."""
     names: dict[str, str] = field(init=False)
     """The columns that hold something: their own name by the plain one."""
     used: set[str] = field(init=False, default_factory=set)
@@ -140,10 +150,12 @@ class Row:
             if holds(value):
                 key = plain(name)
                 if key in self.names:
-                    raise BadRow(
-                        Message("{one!r} and {other!r} are columns of one name", one=self.names[key], other=name)
-                    )
+                    raise self._doubled(self.names[key], name)
                 self.names[key] = name
+
+    def _doubled(self, one: str, other: str) -> BadRow:
+        words = Message("{one!r} and {other!r} are columns of one name", one=one, other=other)
+        return BadRow(Message("{name}: {problem}", name=self.place, problem=words) if self.place else words)
 
     def get(self, key: str) -> object:
         """Return a column by its plain name, None if there is none or nothing in it; it does not count as read."""
@@ -167,10 +179,15 @@ class Row:
         if not found:
             return None
         if any(value != found[0][1] for _, value in found[1:]):
+            names = ", ".join(name for name, _ in found)
+            if self.place:  # columns names the row's alone
+                raise BadRow(
+                    Message("{name}: {names} all have a value, and another one: keep one", name=self.place, names=names)
+                )
             raise BadRow(
                 Message(
                     "{names} all have a value: say in columns which is meant",
-                    names=", ".join(name for name, _ in found),
+                    names=names,
                 )
             )
         return found[0]
@@ -395,7 +412,7 @@ def list_of(value: object, name: str) -> list[object]:
 def parse_json(text: str, name: str) -> object:
     """Return what JSON text in a cell stands for. Raises BadRow."""
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=as_object, parse_constant=_refuse_constant)
     except BadRow as error:
         raise BadRow(Message("{name}: {problem}", name=name, problem=error.args[0])) from None
     except (ValueError, RecursionError) as error:
@@ -406,7 +423,8 @@ def parse_json(text: str, name: str) -> object:
         ) from error
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def as_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of JSON. Raises BadRow for a key that stands twice in it."""
     values = dict(pairs)
     if len(values) != len(pairs):
         raise BadRow(doubled(pairs))

@@ -120,9 +120,19 @@ def _data_in(folder: Path, notices: list[str]) -> list[Path]:
     if not found:  # as data sets on a hub have them
         below = sorted(glob.glob("**/*", root_dir=folder, recursive=True))  # noqa: PTH207 - Path.glob takes hidden ones
         return [folder / one for one in below if one.lower().endswith(SUFFIXES) and is_file(folder / one)]
-    others = Names(one.name for one in shown if one not in found)
-    if found and others.names:
-        notices.append(Message("{name}: not read, being no files of data: {names}", name=folder.name, names=others))
+    others = [one for one in shown if one not in found]
+    folders = Names(one.name for one in others if is_folder(one))
+    files = Names(one.name for one in others if not is_folder(one))
+    if files.names:
+        notices.append(Message("{name}: not read, being no files of data: {names}", name=folder.name, names=files))
+    if folders.names:
+        notices.append(
+            Message(
+                "{name}: folders not read, as files of data stand beside them: {names}",
+                name=folder.name,
+                names=folders,
+            )
+        )
     return found
 
 

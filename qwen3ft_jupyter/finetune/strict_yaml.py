@@ -16,7 +16,7 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
-    from yaml.nodes import MappingNode, ScalarNode
+    from yaml.nodes import MappingNode, Node, ScalarNode
 
 _WIDE_COLON = re.compile(r"^\s*[\w.]+\s*：", re.MULTILINE)
 _NO_SPACE = re.compile(r"^\s*[A-Za-z_]+:[^\s/]", re.MULTILINE)
@@ -24,6 +24,10 @@ _NO_SPACE = re.compile(r"^\s*[A-Za-z_]+:[^\s/]", re.MULTILINE)
 THE_CONFIG = Message("The fine-tune config")
 
 
+_MERGE: Final = "tag:yaml.org,2002:merge"
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+MOST_NODES: Final = 100_000
+"""The most values a config may have with all that each * repeats: nine lines of nine make hundreds of millions."""
 _TAGS: Final = {kind: f"tag:yaml.org,2002:{kind}" for kind in ("int", "float")}
 _INT: Final = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$")
 _FLOAT: Final = re.compile(
@@ -38,10 +42,38 @@ class _Loader(yaml.SafeLoader):
     day 1,440 hours. Here they stay text, which a field that wants a number refuses; a date stays text, too.
     """
 
+    def get_single_node(self) -> Node | None:
+        """Return what is written. Raises ConstructorError: it holds itself, or repeats itself without end."""
+        node: Node | None = super().get_single_node()
+        if node is not None:
+            self._count(node, {})
+        return node
+
+    def _count(self, node: Node, known: dict[Node, int]) -> int:
+        """Return how many values a node comes to with all that it repeats; 0 in `known` is one not yet counted."""
+        if known.get(node) == 0:
+            raise yaml.constructor.ConstructorError(None, None, "a part of it holds itself", node.start_mark)
+        if node not in known:
+            known[node] = 0
+            inner = node.value if isinstance(node, yaml.CollectionNode) else []
+            parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+            known[node] = 1 + sum(self._count(part, known) for part in parts)
+            if known[node] > MOST_NODES:
+                raise yaml.constructor.ConstructorError(None, None, "it repeats itself too often", node.start_mark)
+        return known[node]
+
+    def construct_scalar(self, node: ScalarNode | MappingNode) -> str:
+        """Return a text. Raises ConstructorError: it has half of a character, which nothing can write or send."""
+        if isinstance(node.value, str) and _SURROGATE.search(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "half of a character", node.start_mark)
+        return str(super().construct_scalar(node))
+
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
         """Return the fields of a group. Raises ConstructorError."""
         seen = set()
         for key, _ in node.value:
+            if key.tag == _MERGE:  # what << brings is there to be overruled
+                continue
             name = self.construct_object(key, deep=deep)
             if isinstance(name, Hashable):
                 if name in seen:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
+import re
 import sys
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, MissingPackage
+from qwen3ft_jupyter.finetune.encoding import PARQUET_MARK, refuse_no_text
 from qwen3ft_jupyter.finetune.places import LONGEST_LINE, Bytes, CountedLines
-from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Row, read_row, row_words
+from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Row, read_row, row_words, short
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
+
+_JSON = re.compile(r"\[\s*(?:[\[{]|$)|\{\s*(?:[\"'}]|$)")
+"""How a file begins that is JSON; no column is called so."""
+
+_SEPARATOR = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 
 BATCH = 1024
 """Rows of parquet in memory at once."""
@@ -39,7 +46,7 @@ class Csv:
             counted = CountedLines(text, self._bytes, name)
             reader = csv.reader(counted, delimiter=self._delimiter, strict=True)
             with _long_cells():
-                self._columns = check_header(name, next(reader, []))
+                self._columns = check_header(name, next(filter(None, reader), []))
             number = 0
             while True:
                 line, offset = reader.line_num + 1, counted.offset
@@ -63,7 +70,7 @@ class Csv:
     def parse(self, text: str) -> dict[str, object]:
         """Return the columns of a row that `rows` has read. Raises csv.Error, ValueError."""
         with _long_cells():
-            cells = next(csv.reader(text.splitlines(keepends=True), delimiter=self._delimiter, strict=True))
+            cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter, strict=True))
         return dict(zip(self._columns, cells, strict=True))
 
     def _row(self, cells: list[str], where: str, offset: int, length: int) -> Row | Broken:
@@ -81,10 +88,12 @@ class Csv:
             return Broken.of(where, error.args[0])
 
     def _find_delimiter(self) -> str:
+        with self._path.open(encoding=self._bytes.codec, errors="replace", newline="") as file:
+            first = next(filter(str.strip, iter(lambda: file.readline(LONGEST_LINE), "")), "")
+        refuse_no_header(self._path.name, first.strip(" \ufeff\r\n"))
         if self._path.suffix.lower() == ".tsv":
             return "\t"
-        with self._path.open(encoding=self._bytes.codec, errors="replace", newline="") as file:
-            delimiter = find_delimiter(file.readline(LONGEST_LINE))
+        delimiter = find_delimiter(first)
         if delimiter != ",":
             said = "tab" if delimiter == "\t" else delimiter
             self._notices.append(Message("{name}: columns are parted by {sign!r}", name=self._path.name, sign=said))
@@ -99,6 +108,24 @@ def _long_cells() -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(limit)
+
+
+def refuse_no_header(name: str, line: str) -> None:
+    """Raise BadData for a first line that is known to name no columns."""
+    if _JSON.match(line):
+        raise BadData(
+            "{name} holds JSON, not a table: {value}.",
+            hint="Give it the ending .jsonl if each row has a line, else .json.",
+            name=name,
+            value=short(line),
+        )
+    if _SEPARATOR.fullmatch(line):
+        raise BadData(
+            "{name}: the first line, {value}, tells Excel what parts the columns; it does not name them.",
+            hint="Delete that line: what parts the columns is found out.",
+            name=name,
+            value=short(line),
+        )
 
 
 def check_header(name: str, cells: list[str]) -> list[str]:
@@ -168,7 +195,14 @@ class Parquet:
             with self._open(self._path) as file:
                 yield from file.iter_batches(batch_size=BATCH)
         except (ValueError, OSError) as error:  # pyarrow's errors are these
-            raise BadData("{name} is not a parquet file.", hint="It may be cut off.", name=self._path.name) from error
+            start = refuse_no_text(self._path, besides=PARQUET_MARK)
+            raise BadData(
+                "{name} is not a parquet file.",
+                hint="It may be cut off."
+                if start.startswith(PARQUET_MARK)
+                else "It begins otherwise than one: give it the ending of what it is.",
+                name=self._path.name,
+            ) from error
 
 
 def _without_nulls(value: object) -> object:

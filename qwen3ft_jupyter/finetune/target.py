@@ -53,7 +53,7 @@ def check_target(target: Path, names: set[str], *, overwrite: bool) -> None:
         raise BadInput(
             "output_dir: {folder} holds files that no merge wrote: {names}.",
             hint="Name another folder: overwrite replaces merges only.",
-            folder=target.name,
+            folder=target.name or target,
             names=Names(here),
         )
     if record is not None:

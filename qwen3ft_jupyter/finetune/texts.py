@@ -8,7 +8,7 @@ from qwen3ft_jupyter.finetune.examples import ExampleEncoder
 from qwen3ft_jupyter.finetune.formats import Columns, Conversation, Mapper
 from qwen3ft_jupyter.finetune.rows import Reason, Row, text_of
 from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
-from qwen3ft_jupyter.finetune.turns import ChatMessage, refuse_media
+from qwen3ft_jupyter.finetune.turns import ChatMessage, is_row_learned, refuse_media
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ class TextMapper(Mapper):
         """Return the row's text; no turn if it is empty. Raises BadRow."""
         refuse_media(row)
         found = row.take_one(self.columns["text"])
+        is_learned = self.is_told or is_row_learned(row)
         row.note_rest()
-        if found is None:
-            row.note(Reason.ROW_EMPTY)
+        if found is None or not is_learned:
+            row.note(Reason.ROW_EMPTY if found is None else Reason.ROW_CONTEXT)
             return Conversation((), row.where)
         return Conversation((ChatMessage("assistant", text_of(found[1], found[0])),), row.where)
 

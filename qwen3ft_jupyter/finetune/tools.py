@@ -12,7 +12,7 @@ from qwen3ft_jupyter.messages import Message
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CALLS = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+CALLS = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _RESPONSES = re.compile(r"<tool_response>\n?(.*?)\n?</tool_response>", re.DOTALL)
 
 
@@ -53,8 +53,8 @@ def _tool(tool: object, name: str) -> dict[str, Any]:
 def read_calls(value: object, name: str) -> list[dict[str, Any]]:
     """Return tool calls given as a list, an object, or text of JSON or of `<tool_call>` blocks. Raises BadRow."""
     if isinstance(value, str):
-        blocks = _CALLS.findall(value)
-        if blocks and _CALLS.sub("", value).strip():
+        blocks = CALLS.findall(value)
+        if blocks and CALLS.sub("", value).strip():
             raise BadRow(Message("{name} {value} has text beside its tool calls", name=name, value=short(value)))
         value = [parse_json(block.strip(), name) for block in blocks] if blocks else parse_json(value, name)
     calls = list(value) if isinstance(value, (list, tuple)) else [value]

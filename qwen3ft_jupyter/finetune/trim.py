@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune.rows import Reason, Row
+from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qwen3ft_jupyter.finetune.turns import ChatMessage
-
-NO_VALUES = frozenset({"nan", "null", "none", "<na>", "n/a", "undefined"})
-"""What programs write where there is nothing."""
 
 
 def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
@@ -21,6 +19,8 @@ def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
     A talk is a series of exchanges, each from a question to before the next one. Those with an empty answer are left
     out, and so is what comes before the first question and after the last answer.
     """
+    if any(one.role == "system" for one in messages[1:]):
+        raise BadRow(Message("a system message stands behind other turns; it can only be the first"))
     system = [one for one in messages[:1] if one.role == "system" and one.content.strip()]
     rest = [one for one in messages if one.role != "system"]
     first = next((index for index, one in enumerate(rest) if one.role == "user"), len(rest))
@@ -47,18 +47,9 @@ def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
     for reason, count in [(Reason.BEFORE, first), (Reason.AFTER, trailing), *empty.items()]:
         if count:
             row.note(reason, count)
-    _note_odd(kept, row)
     if context := sum(one.role == "assistant" and not one.is_learned for one in kept):
         row.note(Reason.CONTEXT, context)
     return (*system, *kept)
-
-
-def _note_odd(messages: Sequence[ChatMessage], row: Row) -> None:
-    """Note text that is learned, but looks like what an earlier program made of none."""
-    if any("\ufffd" in one.content for one in messages):
-        row.note(Reason.REPLACED)
-    if any(len(one.content) < 8 and one.content.strip().lower() in NO_VALUES for one in messages):
-        row.note(Reason.NO_VALUE)
 
 
 def _why_not(exchange: Sequence[ChatMessage], answers: Sequence[ChatMessage]) -> Reason | None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, is_text_part, short, text_of
+from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, is_text_part, plain, short, text_of
 from qwen3ft_jupyter.finetune.tools import read_calls, read_responses
 from qwen3ft_jupyter.messages import Message
 
@@ -32,17 +32,23 @@ REASONING = (
 """What the thought before an answer is called."""
 
 LEARN_KEYS = (
-    "loss", "weight", "loss_weight", "loss_scale", "learn", "train", "training", "trainable", "output_with_loss",
+    "loss", "weight", "loss_weight", "loss_scale", "loss_mask", "learn", "train", "training", "trainable",
+    "train_on_turn", "output_with_loss",
 )  # fmt: skip
 """What says of a turn whether it is learned; of `SKIP_KEYS` the opposite."""
 
 SKIP_KEYS = ("mask", "masked")
+
+_MARKS = {**dict.fromkeys(LEARN_KEYS, True), **dict.fromkeys(SKIP_KEYS, False)}
+"""What says of a whole row whether it is learned, and what it says then."""
 
 PREFERENCE = (
     "chosen", "rejected", "chosen_response", "rejected_response", "chosen_messages", "rejected_messages",
     "rejected_output", "rejected_answer", "rejected_completion", "reject", "preferred", "dispreferred",
 )  # fmt: skip
 """Columns of preference data."""
+
+_CHOSEN = ("chosen", "chosen_response", "chosen_messages", "preferred")
 
 MEDIA = (
     "image", "images", "video", "videos", "audio", "audios", "image_path", "image_url", "video_path", "audio_path",
@@ -94,7 +100,7 @@ def read_turns(turns: Sequence[object], name: str, row: Row) -> list[ChatMessage
         if plain is not None and (plain.role != "system" or not messages):
             messages.append(plain)
             continue
-        one = Row(turn, row.where, row.notes)
+        one = Row(turn, row.where, row.notes, place=here)
         refuse_others(one, f"{here}.")
         read = _read_turn(one, here)
         if messages and any(message.role == "system" for message in read):
@@ -124,14 +130,7 @@ def _read_turn(turn: Row, here: str) -> list[ChatMessage]:
         return _read_pair(turn, here)
     role = ROLES.get(str(given[1]).strip().lower())
     if role is None:
-        raise BadRow(
-            Message(
-                "{name} {value} is not one of {names}",
-                name=f"{here}.{given[0]}",
-                value=short(given[1]),
-                names=", ".join(ROLES),
-            )
-        )
+        raise _wrong_role(f"{here}.{given[0]}", given[1])
     is_learned = _is_learned(turn, here, may_be=role in {"assistant", "function_call"})
     if role == "function_call":
         name, value = _said(turn, here)
@@ -146,6 +145,12 @@ def _read_turn(turn: Row, here: str) -> list[ChatMessage]:
         text = _dump(value) if is_data else text_of(value, name, may_lack=True)
         return [ChatMessage(role, one) for one in read_responses(text)]
     return [ChatMessage(role, text_of(value, name))]
+
+
+def _wrong_role(name: str, value: object) -> BadRow:
+    return BadRow(
+        Message("{name} {value} is not one of {names}", name=name, value=short(value), names=", ".join(ROLES))
+    )
 
 
 def _said(turn: Row, here: str) -> tuple[str, object]:
@@ -173,7 +178,8 @@ def _thought(turn: Row, here: str) -> str:
 
 
 def _called(given: tuple[str, object] | None, here: str) -> list[dict[str, Any]]:
-    return read_calls(given[1], f"{here}.{given[0]}") if given else []
+    is_none = given is None or (isinstance(given[1], str) and given[1].strip() in {"[]", "null"})  # in a csv
+    return read_calls(given[1], f"{here}.{given[0]}") if given and not is_none else []
 
 
 def make_answer(text: str, reasoning: str, name: str, calls: list[dict[str, Any]] | None = None) -> ChatMessage:
@@ -219,12 +225,11 @@ def _bare(reasoning: str, name: str) -> str:
 
 def is_row_learned(row: Row) -> bool:
     """Return whether a row is to be learned: some data marks whole rows, as it marks turns."""
-    marks = {"loss": True, "weight": True, "learn": True, "train": True, "mask": False, "masked": False}
-    for name, is_on in marks.items():
-        value = row.get(name)
-        if isinstance(value, (bool, int)) and value in (0, 1):
+    for name in row.names.keys() & _MARKS.keys():
+        said = _read_mark(row.get(name))
+        if said is not None:
             row.used.add(name)
-            if bool(value) is not is_on:
+            if said is not _MARKS[name]:
                 return False
     return True
 
@@ -243,11 +248,17 @@ def _is_learned(turn: Row, here: str, *, may_be: bool) -> bool:
 
 
 def _truth(value: object, name: str) -> bool:
+    said = _read_mark(value)
+    if said is None:
+        raise BadRow(Message("{name} is neither true nor false, 1 nor 0: shares of a loss are not known", name=name))
+    return said
+
+
+def _read_mark(value: object) -> bool | None:
+    """Return what a mark says, None if it is none; in a csv it is text."""
     if isinstance(value, str):
         value = {"true": True, "false": False, "1": 1, "0": 0, "1.0": 1, "0.0": 0}.get(value.strip().lower())
-    if isinstance(value, (bool, int, float)) and value in (0, 1):
-        return bool(value)
-    raise BadRow(Message("{name} is neither true nor false, 1 nor 0: shares of a loss are not known", name=name))
+    return bool(value) if isinstance(value, (bool, int, float)) and value in (0, 1) else None
 
 
 def _refuse_misplaced(turn: Row, here: str) -> None:
@@ -272,10 +283,32 @@ def refuse_others(row: Row, prefix: str = "") -> None:
         raise BadRow(
             Message(
                 "{names}: preference data; objective: dpo and orpo learn from both answers. To learn the good ones "
-                "alone, name their column in columns, for example columns: {{question: prompt, answer: chosen}}",
+                "alone, name their column in columns, for example columns: {{{example}}}",
                 names=names,
+                example=_columns_of_the_good(row),
             )
         )
+
+
+def _columns_of_the_good(row: Row) -> str:
+    """Return what to write in columns for the good answers of a row of preference data."""
+    chosen = next((row.names[key] for key in _CHOSEN if key in row.names), None)
+    turns = next((row.names[key] for key in ("messages", "conversations", "conversation") if key in row.names), None)
+    if chosen is None:
+        return f"messages: {turns}" if turns else "question: prompt, answer: completion"
+    value = row.columns[chosen]
+    is_whole = says_who_speaks(value) and _speaker(value[0]) != "assistant"  # type: ignore[index]  # a list of turns
+    return f"messages: {chosen}" if is_whole else f"question: prompt, answer: {chosen}"
+
+
+def says_who_speaks(value: object) -> bool:
+    """Return whether a cell is a list of turns, each with a role."""
+    return isinstance(value, list) and bool(value) and _speaker(value[0]) is not None
+
+
+def _speaker(turn: object) -> str | None:
+    """Return the role of a turn, None if it is no turn or has none that is known."""
+    return ROLES.get(str(turn.get("role", turn.get("from"))).lower()) if isinstance(turn, dict) else None
 
 
 def _role_key(turn: Row) -> str:
@@ -285,6 +318,9 @@ def _role_key(turn: Row) -> str:
 def _read_pair(turn: Row, here: str) -> list[ChatMessage]:
     """Return the two turns of an object that holds a question and its answer, as ms-swift and XTuner have them."""
     ask, reply = turn.take_one(_ASKS), turn.take_one(_ANSWERS)
+    role = next((key for key in turn.columns if plain(key) in ROLE_KEYS), None)
+    if role is not None:
+        raise _wrong_role(f"{here}.{role}", turn.columns[role])
     if ask is None or reply is None:
         raise BadRow(
             Message(

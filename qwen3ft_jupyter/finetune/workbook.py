@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,9 @@ MOST_BYTES: Final = 1 << 30
 """What a workbook may hold unpacked, about a full sheet of a million rows: all of it is read into memory."""
 
 _BLOCK: Final = 1 << 20
+
+_VALUELESS: Final = re.compile(rb'<c [^>]*\bt="e"|(?:</f>|<f[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>')
+"""How a cell is written that holds an error, or a formula without the value that Excel keeps beside it."""
 
 
 class Workbook:
@@ -57,6 +61,15 @@ class Workbook:
     def _table(self) -> list[list[Any]]:
         if self._cells is None:
             refuse_large(self._path)
+            if count := count_valueless(self._path):
+                self._notices.append(
+                    Message(
+                        "{name}: {count} cells hold an error of Excel, such as #N/A, or a formula that was never "
+                        "calculated; they are read as empty. Opening and saving it in Excel calculates formulas",
+                        name=self._path.name,
+                        count=count,
+                    )
+                )
             header, *self._cells = self._read() or [[]]
             self._header = self._check_header(header, self._cells)
         return self._cells
@@ -119,6 +132,23 @@ def refuse_large(path: Path) -> None:
                             )
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise _damaged(path) from error
+
+
+def count_valueless(path: Path) -> int:
+    """Return how many cells of a workbook have something in them, but no value that could be read."""
+    count = 0
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if not name.startswith("xl/worksheets/") or not name.endswith(".xml"):
+                continue
+            with archive.open(name) as file:
+                rest = b""
+                while block := file.read(_BLOCK):
+                    text = rest + block
+                    end = text.rfind(b"</c>") + 4  # a cell may go on in the next block
+                    whole, rest = (text[:end], text[end:]) if end > 3 else (b"", text)
+                    count += sum(1 for _ in _VALUELESS.finditer(whole))
+    return count
 
 
 def _damaged(path: Path) -> BadData:

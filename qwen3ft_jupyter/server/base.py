@@ -76,9 +76,9 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str, str]] = {
     400: ("bad-request", Message("The request cannot be understood."), ""),
     403: ("forbidden", Message("This server does not allow that."), Message("Reload the page, or log in again.")),
     404: (
-        "not-found",
-        Message("There is nothing at this address."),
-        Message("The extension's two halves may differ in version."),
+        "other-origin",  # where no route is, Jupyter answers: with us it says so of a page that it does not trust
+        Message("This server does not take requests from a page of another address."),
+        Message("A proxy in between has to pass on the Host that the browser asks for; or set allow_origin."),
     ),
     405: ("method-not-allowed", Message("This address does not take that kind of request."), ""),
     413: ("body-too-large", Message("The body of the request is too large."), Message("At most 1 MB is read.")),

@@ -93,17 +93,32 @@ def parse_body(body: bytes) -> dict[str, object]:
     """Return the JSON object in `body`; an empty body is an empty object.
 
     Raises:
-        BadInput: it is not JSON, not an object, or nested too deeply.
+        BadInput: it is not JSON, not an object, nested too deeply, gives a key twice, or a text that is none.
     """
     if not body.strip():
         return {}
     try:
-        value = json.loads(body)
+        value = json.loads(body, object_pairs_hook=_once)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            "The body of the request holds half of a character.", hint="Send whole ones, in UTF-8."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise BadInput("The body of the request is not JSON.") from error
     if not isinstance(value, dict):
         raise BadInput("The body of the request is not a JSON object.", hint='Send an object: {"key": value}.')
     return value
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of JSON; one of two values would be dropped without a word."""
+    values: dict[str, object] = {}
+    for name, value in pairs:
+        if name in values:
+            raise BadInput("{name} is given more than once.", name=_shown(name))
+        values[name] = value
+    return values
 
 
 def read_fields(query: Mapping[str, object], body: Mapping[str, object], fields: Sequence[Field]) -> Given:

@@ -32,7 +32,15 @@ from qwen3ft_jupyter.cache.own.partials import partial_spans
 from qwen3ft_jupyter.cache.reports import MoveReport
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
-from qwen3ft_jupyter.errors import CacheDamaged, CacheError, CacheNotWritable, ModelInUse, NoSpace, NotCached, Stopped
+from qwen3ft_jupyter.errors import (
+    BadInput,
+    CacheDamaged,
+    CacheNotWritable,
+    ModelInUse,
+    NoSpace,
+    NotCached,
+    Stopped,
+)
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
@@ -353,7 +361,7 @@ def test_a_move_into_itself_is_refused(source: Path, tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(source)
 
     for target in (source, source / "inside", tmp_path, tmp_path / "alias", tmp_path / "alias" / "inside"):
-        with pytest.raises(CacheError):
+        with pytest.raises(BadInput):
             move_cache(source, target)
 
     assert models(source) == [(SMALL, True)]
@@ -686,7 +694,7 @@ def test_a_plan_refuses_what_the_move_refuses(source: Path, target: Path, tmp_pa
     make_cached(source, SMALL)
     (tmp_path / "file").touch()
 
-    with pytest.raises(CacheError, match="into itself"):
+    with pytest.raises(BadInput, match="into itself"):
         plan_move(source, source / "below")
     for path in (tmp_path / "file", tmp_path / "file/below/it"):
         with pytest.raises(CacheNotWritable, match="Not a directory"):

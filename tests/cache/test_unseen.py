@@ -83,6 +83,16 @@ def test_a_folder_of_a_setting_that_is_not_there_is_said_to_be_missing(tmp_path:
     assert str(tmp_path) not in line
 
 
+@pytest.mark.skipif(os.pathsep == ";", reason="a semicolon separates here")
+def test_folders_with_a_semicolon_between_them_are_told_what_separates_here(tmp_path: Path) -> None:
+    (tmp_path / "there;").mkdir()
+
+    lines = list(unseen_folders("MODEL_CACHE_SHARED_DIRS", [tmp_path / "there;", Path(f"{tmp_path}/a;/b")]))
+
+    assert len(lines) == 2
+    assert "a colon stands between two folders" in lines[1]
+
+
 def test_the_folder_of_a_client_that_is_not_there_is_none_that_cannot_be_seen(tmp_path: Path) -> None:
     assert list(unseen_clients({"HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "none")})) == []
 

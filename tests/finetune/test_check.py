@@ -194,11 +194,19 @@ def test_fields_of_lora_inside_and_outside_the_group_are_joined(values: dict[str
     assert (config.lora.r, config.lora.alpha) == (4, 9)
 
 
+LAUGHS = "".join(f"x{line}: &x{line} [{', '.join([f'*x{line - 1}' if line else 'ha'] * 9)}]\n" for line in range(12))
+"""Twelve lines that say themselves nine times each: 9¹² values, were each written out."""
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("learning_rate: 1e-4\nepochs: 1\nlearning_rate: 1e-2\n", "at line 3: learning_rate stands twice"),
         ("lora:\n  r: 8\n  r: 16\n", "at line 3: r stands twice"),
+        ("model: a/b\ndata: &all\n- *all\n", "at line 2: a part of it holds itself"),
+        (LAUGHS, "it repeats itself too often"),
+        ('model: "\\ud800"\n', "at line 1: half of a character"),
+        ('"\\udfff": 1\n', "at line 1: half of a character"),
         ("model：Qwen/Qwen3-0.6B\n", "has a full-width colon (：) in line 1"),
         ("model: a/b\ndata：train.jsonl\n", "has a full-width colon (：) in line 2"),
         ("model:Qwen/Qwen3-0.6B\n", "lacks the space after the colon in line 1"),
@@ -209,6 +217,12 @@ def test_what_yaml_would_drop_or_misread_is_named(text: str, words: str) -> None
         parse_yaml(text)
 
     assert words in str(caught.value)
+
+
+def test_what_is_merged_into_a_group_may_be_overruled_in_it() -> None:
+    values = parse_yaml("lora: {<<: {r: 8, alpha: 4}, alpha: 9}\n")
+
+    assert values == {"lora": {"r": 8, "alpha": 9}}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 U, A, S = "user", "assistant", "system"
 CALL = {"name": "f", "arguments": {"a": 1}}
 CALLS = [{"type": "function", "function": CALL}]
+TURNS = [{"role": U, "content": "q"}, {"role": A, "content": "a"}]
 TOOL = {"type": "function", "function": {"name": "f"}}
 
 
@@ -104,6 +105,21 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         {"prompt": [{"role": U, "content": "q"}], "completion": [{"role": A, "content": "a"}]},
         [(U, "q"), (A, "a")],
     ),
+    "TRL's prompt and completion as JSON in cells": (
+        {
+            "prompt": json.dumps([{"role": U, "content": "q"}]),
+            "completion": json.dumps([{"role": A, "content": "a"}]),
+        },
+        [(U, "q"), (A, "a")],
+    ),
+    "a question of text with an answer of turns": (
+        {"prompt": "q", "completion": [{"role": A, "content": "a"}]},
+        [(U, "q"), (A, "a")],
+    ),
+    "an answer that is a list in JSON": (
+        {"question": "q", "answer": '[{"n": 1}]'},
+        [(U, "q"), (A, '[{"n": 1}]')],
+    ),
     "a prompt that only repeats the first turn": ({"prompt": "q", **talk((U, "q"), (A, "a"))}, [(U, "q"), (A, "a")]),
     "reasoning and a call in one turn": (
         talk((U, "q"), (A, "<think>t</think>"), ("tool_call", json.dumps(CALL)), ("tool_response", "1"), (A, "a")),
@@ -166,6 +182,16 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         [(U, "q"), (A, "", CALLS), ("tool", '{"n": 1}'), (A, "a")],
     ),
     "a thought without its opening tag": (talk((U, "q"), (A, "t\n</think>\n\na")), [(U, "q"), (A, "a", "t")]),
+    "a system message whose turn is blank": (
+        talk((S, " "), (U, "q"), (A, "a"), system="s"),
+        [(S, "s"), (U, "q"), (A, "a")],
+    ),
+    "no tool calls, as text": (
+        talk(
+            (U, "q"), (A, {"content": "a", "tool_calls": "[]"}), (U, "r"), (A, {"content": "b", "tool_calls": "null"})
+        ),
+        [(U, "q"), (A, "a"), (U, "r"), (A, "b")],
+    ),
     "the same thought in tags and beside": (
         talk((U, "q"), (A, {"content": "<think>t</think>a", "reasoning_content": "t"})),
         [(U, "q"), (A, "a", "t")],
@@ -239,9 +265,56 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an answer that only says that there is none": (
         {"question": "q", "answer": "nan"},
-        "1 rows hold a turn that is just nan",
+        "1 rows hold a turn or a cell that is just nan",
+    ),
+    "an error of a spreadsheet for an answer": (
+        {"question": "q", "answer": "#VALUE!"},
+        "1 rows hold a turn or a cell that is just nan",
+    ),
+    "an answer that is undefined": (
+        {"question": "q", "answer": "undefined"},
+        "1 rows hold a turn or a cell that is just nan",
+    ),
+    "a thought that only says that there is none": (
+        {"question": "q", "reasoning": "None", "answer": "a"},
+        "1 rows hold a turn or a cell that is just nan",
+    ),
+    "an empty cell that a program wrote out beside the instruction": (
+        {"instruction": "q", "input": "nan", "output": "a"},
+        "1 rows hold a turn or a cell that is just nan",
+    ),
+    "NUL in an answer": ({"question": "q", "answer": "a\0b"}, "1 rows hold control characters"),
+    "a lone carriage return in a question": ({"question": "q\rr", "answer": "a"}, "1 rows hold control characters"),
+    "colours of a terminal in a system message": (
+        talk((S, "\x1b[31ms"), (U, "q"), (A, "a")),
+        "1 rows hold control characters",
+    ),
+    "a call in the text that is not closed": (
+        talk((U, "q"), (A, '<tool_call>{"name": "f", "arguments": {}}')),
+        "1 rows hold <tool_call> or <tool_response> tags that are not closed",
+    ),
+    "a call in the text that nobody can read": (
+        talk((U, "q"), (A, "<tool_call>\nf(a)\n</tool_call>")),
+        "1 rows hold <tool_call> or <tool_response> tags that are not closed",
+    ),
+    "a tool's answer in the text that is not closed": (
+        talk((U, "q"), (A, "a"), (U, "<tool_response>1"), (A, "b")),
+        "1 rows hold <tool_call> or <tool_response> tags that are not closed",
+    ),
+    "a call in the text of a tool that the row does not have": (
+        talk((U, "q"), (A, f"<tool_call>\n{json.dumps(CALL)}\n</tool_call>"), tools=[{"name": "g"}]),
+        "1 rows call a tool that is not among their tools",
     ),
     "text that was decoded wrongly": ({"question": "q", "answer": "a\ufffd"}, "1 rows hold the character U+FFFD"),
+    "a thought that was decoded wrongly": (
+        {"question": "q", "think": "t\ufffd", "answer": "a"},
+        "1 rows hold the character U+FFFD",
+    ),
+    "turns that are none": ({"messages": []}, "1 rows left out that hold nothing"),
+    "an answer marked with loss_mask": (
+        talk((U, "q"), (A, {"content": "x", "loss_mask": 0}), (U, "r"), (A, "a")),
+        "1 answers are context only",
+    ),
     "a call of a tool that the row does not have": (
         talk((U, "q"), (A, {"content": "", "tool_calls": [CALL]}), tools=[{"name": "g"}]),
         "1 rows call a tool that is not among their tools",
@@ -257,6 +330,55 @@ def test_it_is_counted_in_a_notice(tmp_path: Path, row: dict[str, Any], words: s
 
     head, _, tail = words.partition(" .* ")
     assert any(head in notice and tail in notice for notice in notices), notices
+
+
+@pytest.mark.parametrize("mark", [{"weight": "0"}, {"loss": "False"}, {"weight": 0.0}, {"mask": "1"}])
+@pytest.mark.parametrize(
+    ("row", "objective"),
+    [
+        ({"question": "q", "answer": "a"}, "sft"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "dpo"),
+        ({"text": "a"}, "pretrain"),
+    ],
+    ids=["sft", "dpo", "pretrain"],
+)
+def test_a_row_marked_as_not_to_be_learned_is_left_out_however_the_mark_is_written(
+    tmp_path: Path, row: dict[str, str], objective: str, mark: dict[str, Any]
+) -> None:
+    """In a csv every mark is text."""
+    report = read(tmp_path, [row, {**row, **mark}], objective=objective).report
+
+    assert (report.conversations, report.empty) == (1, 1)
+    assert report.left_out == ("t.jsonl row 2: no answer in it is to be learned",)
+
+
+@pytest.mark.parametrize(
+    ("row", "objective"),
+    [
+        ({"prompt": "q", "chosen": "a", "rejected": "b\0"}, "dpo"),
+        ({"text": "a\0"}, "pretrain"),
+    ],
+)
+def test_what_is_odd_is_counted_whatever_rows_are_read_for(tmp_path: Path, row: dict[str, str], objective: str) -> None:
+    notices = read(tmp_path, [row], objective=objective).report.notices
+
+    assert any(one.startswith("1 rows hold control characters") for one in notices)
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.json"])
+def test_a_sign_that_only_some_take_for_a_line_break_costs_nothing_of_a_row(
+    tmp_path: Path, name: str, sign: str
+) -> None:
+    """Rows are counted first, and read again when they are learned: the same has to be found."""
+    question, answer = f"q{sign}r", f"a{sign}b"
+    parting = "\t" if name == "t.tsv" else ","
+    table = f"question{parting}answer\n{question}{parting}{answer}\n"
+    rows = [{"question": question, "answer": answer}]
+
+    data = read(tmp_path, table if name in {"t.csv", "t.tsv"} else rows, name)
+
+    assert said(data) == [(U, question), (A, answer)]
 
 
 def test_an_answer_marked_as_context_is_not_learned(tmp_path: Path) -> None:
@@ -295,6 +417,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two columns of one name": (
         {"question": "q", "Answer": "a", "answer": "b"},
         "'Answer' and 'answer' are columns of one",
+    ),
+    "a system message beside a prompt with another one": (
+        {
+            "system": "s",
+            "prompt": [{"role": S, "content": "t"}, {"role": U, "content": "q"}],
+            "completion": [{"role": A, "content": "a"}],
+        },
+        "the system message stands twice",
+    ),
+    "a system message in a completion": (
+        {
+            "prompt": [{"role": U, "content": "q"}],
+            "completion": [{"role": S, "content": "s"}, {"role": A, "content": "a"}],
+        },
+        "a system message stands behind other turns",
+    ),
+    "turns that Python wrote into a prompt": (
+        {"prompt": "[{'role': 'user', 'content': 'q'}]", "completion": "a"},
+        "prompt \"[{'role': 'user', 'content': 'q'}]\" is not JSON: written by Python",
     ),
     "a question beside turns": (talk((U, "q"), (A, "a"), instruction="i"), "instruction stands beside the turns"),
     "turns that Python wrote into a cell": (
@@ -384,6 +525,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         ),
         "one part of this turn is to be learned",
     ),
+    "a turn whose role is empty": (talk((None, "q"), (A, "a")), "messages[0].role None is not one of system, "),  # type: ignore[arg-type]
+    "two roles in a turn": (talk((U, {"content": "q", "from": "gpt"}), (A, "a")), "messages[0]: role, from all have"),
+    "two keys of one name in a turn": (
+        talk((U, {"content": "q", "Content": "r"}), (A, "a")),
+        "messages[0]: 'content' and 'Content' are columns of one name",
+    ),
+    "a row of a table among turns": ({"foo": "q"}, "it has no messages; its columns are foo"),
+    "a character that is none": ({"question": "q", "answer": "a\ufdd0"}, "it holds U+FDD0"),
     "turns without role": (
         {"conversation": [{"foo": "q", "bar": "a"}]},
         "conversation[0] is not a turn: it has no role and content, nor from and value; its keys are foo, bar",
@@ -429,6 +578,10 @@ BROKEN: dict[str, tuple[str, str]] = {
     "Python's quotes": ("{'question': 'q', 'answer': 'a'}", "row 2 is not JSON: written by Python"),
     "half a character": ('{"question": "q\\ud800", "answer": "a"}', "row 2: half of a character"),
     "two objects in a line": ('{"question": "q"} {"answer": "a"}', "row 2 is not JSON: more than one value"),
+    "a comma at the end of an object": ('{"question": "q",}', "row 2 is not JSON: a comma before the end of a list or"),
+    "lines ended by a return alone": ('{"question": "q"}\r{"answer": "a"}', "row 2 is not JSON: lines that end with"),
+    "a file that was not written to its end": ("\0\0\0", "row 2 is not JSON: nothing but NUL bytes"),
+    "a tab in a text": ('{"question": "q\t"}', "row 2 is not JSON: Invalid control character at character 16"),
     "a word": ("hello", "row 2 is not JSON: Expecting value at character 1, near 'hello'"),
 }
 
@@ -465,7 +618,27 @@ def test_a_broken_line_is_named_with_its_cause_and_obeys_skip_bad_rows(tmp_path:
         ("a.jsonl", '{\n"question": "q"\n}', "row 1 is not JSON: one value over many lines: call the file .json"),
         ("a.jsonl", "", "holds no rows. Each row is a question with its answer"),
         ("a.txt", "Once upon a time", "plain text, which has no questions and answers"),
+        (
+            "a.json",
+            '[{"question": "q", "answer": "a"},]',
+            "a comma before the end of a list or object, at character 35",
+        ),
         ("a.parquet", "x", "parquet"),
+        ("a.parquet", "[1]", "It begins otherwise than one: give it the ending of what it is"),
+        ("a.parquet", b"ARROW1\0\0", "a.parquet is an Arrow file"),
+        (
+            "a.parquet",
+            "version https://git-lfs.github.com/spec/v1\n",
+            "a pointer of git-lfs, not the file: run git lfs",
+        ),
+        ("a.xlsx", "version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs, not the file: run git lfs"),
+        ("a.csv", "version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs, not the file: run git lfs"),
+        ("a.txt", "version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs, not the file: run git lfs"),
+        ("a.csv", "<!DOCTYPE html><html></html>", "a page of HTML or XML, not data: download the file itself"),
+        ("a.csv", '[{"question": "q"}]', "a.csv holds JSON, not a table"),
+        ("a.csv", "sep=;\nquestion;answer\nq;a\n", "the first line, 'sep=;', tells Excel what parts the columns"),
+        ("a.csv", "question,answer\nq,a\n".encode("utf-32"), "a.csv is UTF-32 text: save it as UTF-8"),
+        ("a.jsonl", b"7z\xbc\xaf\x27\x1c", "a.jsonl is compressed by 7-Zip: unpack it"),
     ],
 )
 def test_a_file_that_would_lose_something_is_refused(tmp_path: Path, name: str, text: str | bytes, words: str) -> None:
@@ -545,6 +718,55 @@ def test_named_columns_are_learned_and_all_others_only_counted(tmp_path: Path) -
     assert any("rejected (1), answer (1)" in notice for notice in data.report.notices)
 
 
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, {"question": "prompt", "answer": "chosen"}),
+        ({"prompt": "q", "chosen": TURNS, "rejected": TURNS}, {"messages": "chosen"}),
+        ({"prompt": "q", "chosen": TURNS[1:], "rejected": TURNS}, {"question": "prompt", "answer": "chosen"}),
+        ({"messages": TURNS, "rejected_response": "b"}, {"messages": "messages"}),
+    ],
+    ids=["texts", "whole conversations", "answers in turns", "turns beside a rejected answer"],
+)
+def test_the_cure_told_for_preference_data_learns_the_good_answers(
+    tmp_path: Path, row: dict[str, Any], columns: dict[str, str]
+) -> None:
+    cure = ", ".join(f"{part}: {name}" for part, name in columns.items())
+
+    assert f"for example columns: {{{cure}}}" in refusal(tmp_path, [row])
+    assert said(read(tmp_path, [row], columns={part: (name,) for part, name in columns.items()})) == [
+        (U, "q"),
+        (A, "a"),
+    ]
+
+
+def test_a_conversation_that_is_named_as_an_answer_is_told_how_to_name_it(tmp_path: Path) -> None:
+    told = {"question": ("prompt",), "answer": ("chosen",)}
+
+    assert "columns: {messages: chosen}" in refusal(tmp_path, [{"prompt": "q", "chosen": TURNS}], columns=told)
+
+
+def test_turns_in_a_column_that_is_not_named_are_not_learned(tmp_path: Path) -> None:
+    data = read(tmp_path, [{"prompt": TURNS, "Q": "x", "A": "y"}], columns={"question": ("Q",), "answer": ("A",)})
+
+    assert said(data) == [(U, "x"), (A, "y")]
+
+
+def test_a_prompt_without_a_completion_is_counted(tmp_path: Path) -> None:
+    row = {"prompt": TURNS[:1], "completion": []}
+
+    report = read(tmp_path, [{**row, "completion": TURNS[1:]}, row]).report
+
+    assert report.left_out == ("t.jsonl row 2: it has no answer",)
+
+
+def test_a_system_message_beside_a_pair_with_another_one_is_refused(tmp_path: Path) -> None:
+    prompt = [{"role": S, "content": "t"}, {"role": U, "content": "q"}]
+    row = {"system": "s", "prompt": prompt, "chosen": TURNS[1:], "rejected": [{"role": A, "content": "b"}]}
+
+    assert "the system message stands twice" in refusal(tmp_path, [row], objective="dpo")
+
+
 def test_a_named_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
     columns = {"question": ("Q",), "answer": ("B",)}
 
@@ -587,12 +809,29 @@ def test_what_is_not_read_of_a_folder_is_named(tmp_path: Path) -> None:
     assert notices[0].endswith(": not read, being no files of data: b.xlsx, notes.md")
 
 
+def test_a_folder_beside_files_of_data_is_named_as_not_read(tmp_path: Path) -> None:
+    read(tmp_path, [{"question": "q", "answer": "a"}])
+    (tmp_path / "more").mkdir()
+    read(tmp_path / "more", [{"question": "r", "answer": "b"}])
+
+    notices = read_named([str(tmp_path)], Reading()).report.notices
+
+    assert notices[0].endswith(": folders not read, as files of data stand beside them: more")
+
+
 @pytest.mark.parametrize("sign", [";", "\t", "，"])
 def test_a_csv_parted_by_another_sign_is_read_and_told(tmp_path: Path, sign: str) -> None:
     data = read(tmp_path, f"question{sign}answer\nq{sign}a, b\n", "t.csv")
 
     assert said(data) == [(U, "q"), (A, "a, b")]
     assert "columns are parted by" in data.report.notices[0]
+
+
+def test_blank_lines_before_the_names_of_columns_are_passed_over(tmp_path: Path) -> None:
+    data = read(tmp_path, "\n\r\nquestion;answer\nq;a\n", "t.csv")
+
+    assert said(data) == [(U, "q"), (A, "a")]
+    assert data.conversations[0].where == "t.csv row 1 line 4"
 
 
 def test_a_tsv_is_read(tmp_path: Path) -> None:
@@ -720,8 +959,9 @@ def test_columns_are_proposed_by_what_they_are_called(tmp_path: Path) -> None:
         {"question": {"0": "a", "1": "b"}, "answer": {"0": "c", "1": "d"}},
         {"question": ["a", "b"], "answer": ["c", "d"]},
         {"0": {"question": "a", "answer": "c"}, "1": {"question": "b", "answer": "d"}},
+        {"columns": ["question", "answer"], "index": [0], "data": [["a", "c"]]},
     ],
-    ids=["columns of pandas", "lists", "rows by their names"],
+    ids=["columns of pandas", "lists", "rows by their names", "names apart from cells"],
 )
 def test_a_table_that_is_no_list_of_rows_is_told_as_such(table: dict[str, Any], tmp_path: Path) -> None:
     said = refusal(tmp_path, json.dumps(table), "t.json")

@@ -131,7 +131,7 @@ def test_bytes_that_are_no_row_any_more_are_no_crash(tmp_path: Path) -> None:
         ("[\n{},\n{]\n", 3, "Expecting"),
         ("[\n{}\n{}]", 3, "Expecting"),
         ("[\n{}]\n\n{}", 4, "Extra data"),
-        ("[\n{},\n]", 3, "Expecting value"),
+        ("[\n{},\n]", 3, "a comma before the end of a list"),
         ("[{}," + "\n" * 300 + "{} x]", 301, "Expecting"),
         ("[" * 100_000, None, "nested too deeply"),
     ],

@@ -213,7 +213,14 @@ def test_a_name_that_dataset_info_lacks_is_named_with_one_that_comes_near(tmp_pa
     assert 'Did you mean "alpaca_zh"?' in caught.value.hint
 
 
-@pytest.mark.parametrize(("text", "problem"), [("[]", "is not a group of data sets"), ("{", "is not JSON")])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[]", "is not a group of data sets"),
+        ("{", "is not JSON"),
+        ('{"own": {"file_name": "a.json"}, "own": {"file_name": "b.json"}}', "'own' stands twice in one object"),
+    ],
+)
 def test_a_dataset_info_that_is_none_is_named(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "dataset_info.json").write_text(text)
 

@@ -99,6 +99,29 @@ def test_a_row_is_read_again_by_its_place(tmp_path: Path) -> None:
         assert dict(read(*placed[1])) == {"question": "2 + 2", "answer": 4}
 
 
+@pytest.mark.parametrize(
+    "written",
+    ['<c r="A2" t="e"><v>#N/A</v></c>', '<c r="A2"><f>B2&amp;B2</f><v/></c>', '<c r="A2"><f>B2</f></c>'],
+    ids=["an error", "a formula that was never calculated", "a formula without a value"],
+)
+def test_a_cell_whose_value_cannot_be_read_is_counted(
+    tmp_path: Path, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a cell is read as empty: its row would be learned without it, and nobody would know."""
+    monkeypatch.setattr(workbook, "_BLOCK", 64)
+    plain = write_workbook(tmp_path / "plain.xlsx", [["input", "question", "answer"], [None, "q", "a"], [1, "r", "b"]])
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w") as new:
+        for part in old.namelist():
+            text = old.read(part).decode()
+            new.writestr(part, text.replace('<row r="2">', f'<row r="2">{written}'))
+
+    notices = read_named([str(path)], Reading()).report.notices
+
+    assert any(one.startswith("a.xlsx: 1 cells hold an error of Excel") for one in notices)
+    assert not any("hold an error" in one for one in read_named([str(plain)], Reading()).report.notices)
+
+
 def test_only_the_first_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> None:
     file = DataFile(write_workbook(tmp_path / "a.xlsx", TABLE, [["x"], ["y"]]))
 

@@ -44,6 +44,15 @@ def test_bytes_that_are_no_text_do_not_stop_the_reader(tmp_path: Path) -> None:
     assert read_log(tmp_path, 0, 100).next_offset == 5
 
 
+@pytest.mark.parametrize("offset", [7, 2**53, 2**62])
+def test_beyond_the_end_of_a_log_there_is_nothing_yet(tmp_path: Path, offset: int) -> None:
+    (tmp_path / "log.txt").write_bytes(b"short")
+
+    chunk = read_log(tmp_path, offset, 100)
+
+    assert (chunk.text, chunk.next_offset) == ("", offset)
+
+
 @pytest.mark.parametrize("back", range(1, 40))
 def test_negative_offset_reads_whole_characters_from_the_end(tmp_path: Path, back: int) -> None:
     (tmp_path / "log.txt").write_text(TEXT, encoding="utf-8")

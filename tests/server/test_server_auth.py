@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,4 +125,24 @@ async def test_a_login_by_cookie_needs_the_xsrf_token(
 
     assert "username" in cookies
     assert refused.value.code == 403
+    assert manager.asked_by_clients == []
+
+
+async def test_a_page_of_another_address_is_told_why_it_gets_nothing(
+    http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str, manager: StandInManager
+) -> None:
+    token = jp_auth_header["Authorization"].removeprefix("token ")
+    login = await http_server_client.fetch(f"{jp_base_url}?token={token}", follow_redirects=False)
+    cookies = "; ".join(header.partition(";")[0] for header in login.headers.get_list("Set-Cookie"))
+
+    with pytest.raises(HTTPClientError) as refused:
+        await http_server_client.fetch(
+            f"{jp_base_url}qwen3ft/models", headers={"Cookie": cookies, "Origin": "http://elsewhere.example"}
+        )
+
+    assert refused.value.response is not None
+    said = json.loads(refused.value.response.body)
+    assert (refused.value.code, said["code"]) == (404, "other-origin")
+    assert "page of another address" in said["message"]
+    assert "Host" in said["hint"]
     assert manager.asked_by_clients == []

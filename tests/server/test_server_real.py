@@ -273,7 +273,7 @@ async def test_a_move_that_cannot_go_well_is_refused_before_a_job_begins(
     into_itself = await ask("post", "/models/cache/move", body=json.dumps({"folder": str(tmp_path / "cache/below")}))
     no_folder = await ask("post", "/models/cache/move", body=json.dumps({"folder": str(tmp_path / "file")}))
 
-    assert (into_itself.code, into_itself.json["code"]) == (500, "cache-error")
+    assert (into_itself.code, into_itself.json["code"]) == (400, "bad-input")
     assert (no_folder.code, no_folder.json["code"]) == (409, "cache-not-writable")
     assert str(tmp_path).encode() not in into_itself.body + no_folder.body
     assert manager.jobs() == []

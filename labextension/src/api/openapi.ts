@@ -798,7 +798,7 @@ export interface components {
          */
         readonly OtherOwner: "huggingface" | "modelscope" | "folder";
         readonly Error: {
-            /** @description Stable; the codes of errors.py, or bad-request, forbidden, not-found and the like. */
+            /** @description Stable; the codes of errors.py, or bad-request, forbidden, other-origin and the like. */
             readonly code: string;
             readonly message: string;
             readonly hint: string;
@@ -2620,7 +2620,10 @@ export interface operations {
     readonly evictModel: {
         readonly parameters: {
             readonly query?: {
-                /** @description Needed for a copy that another tool keeps, and then its `owner`: nothing of theirs is deleted without it. */
+                /**
+                 * @description Needed for a copy that another tool keeps, and then its `owner`: nothing of theirs is deleted without it.
+                 *     With it, nothing of ours is.
+                 */
                 readonly owner?: components["schemas"]["OtherOwner"];
                 /** @description Deletes also what lies in the model's folder and is not of the model. */
                 readonly everything?: components["schemas"]["Flag"];

@@ -51,12 +51,17 @@ def named_copies(name: str, models: Iterable[CachedModel]) -> Sequence[CachedMod
         _check_certain(repo_id, found)
         check_case(repo_id, models)
     if not found:
-        raise NotCached(
-            "This model is not among what that owner keeps.",
-            hint="See `{command}` for what is.",
-            command=Command("list"),
-        )
+        raise not_kept_by_them()
     return found
+
+
+def not_kept_by_them() -> NotCached:
+    """Return the error for a model of which the owner that was named has no copy."""
+    return NotCached(
+        "This model is not among what that owner keeps.",
+        hint="See `{command}` for what is.",
+        command=Command("list"),
+    )
 
 
 def _check_certain(repo_id: RepoId, found: Sequence[CachedModel]) -> None:

@@ -293,6 +293,18 @@ def run_child(nth: int, *arguments: object) -> int:
     return subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
 
 
+def test_our_own_model_stays_where_that_of_another_owner_is_meant(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache")
+    folder = make_cached(cache.root, SMALL)
+
+    for owner in ("modelscope", "huggingface", "folder"):
+        with pytest.raises(NotCached, match="not among what that owner keeps"):
+            cache.evict_slug(folder.name, owner=owner)
+
+    assert cache.verify(SMALL).is_ok
+    assert cache.evict_slug(folder.name, owner="qwen3ft").repo_id == SMALL
+
+
 def test_another_tools_model_goes_only_by_its_owners_name(tmp_path: Path) -> None:
     place = Place("folder", tmp_path / "models")
     folder = make_plain(place.root / "Qwen3-0.6B", {**FILES, "README.md": b"x"})

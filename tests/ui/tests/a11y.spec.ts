@@ -42,3 +42,29 @@ for (const theme of ['light', 'dark'] as const) {
     expect(await violations(page, '.jp-Qwen3ft-plan')).toEqual([]);
   });
 }
+
+test('who goes through the panel by keyboard sees where they are', async ({ page }) => {
+  await standinWithCopies().install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await expect(panel.getByRole('combobox').first()).toBeVisible();
+  await panel.getByRole('button').first().focus();
+  const unseen: string[] = [];
+  let selects = 0;
+  for (let step = 0; step < 25; step++) {
+    await page.keyboard.press('Tab');
+    const { name, isSeen } = await panel.evaluate(within => {
+      const focused = document.activeElement ?? document.body;
+      const { outlineStyle, boxShadow } = getComputedStyle(focused);
+      const name = `${focused.tagName} ${focused.getAttribute('aria-label') ?? focused.textContent ?? ''}`;
+      const isSeen = !within.contains(focused) || outlineStyle !== 'none' || boxShadow !== 'none';
+      return { name, isSeen };
+    });
+    selects += name.startsWith('SELECT') ? 1 : 0;
+    if (!isSeen) {
+      unseen.push(name);
+    }
+  }
+  expect(selects).toBeGreaterThan(0);
+  expect(unseen).toEqual([]);
+});

@@ -26,6 +26,9 @@ _BLOCK: Final = 1 << 20
 
 _VALUELESS: Final = re.compile(rb'<c [^>]*\bt="e"|(?:</f>|<f[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>')
 """How a cell is written that holds an error, or a formula without the value that Excel keeps beside it."""
+_SHEET: Final = re.compile(rb'<(?:\w+:)?sheet\s[^>]*?\w:id="([^"]+)"')
+_RELATION: Final = re.compile(rb"<(?:\w+:)?Relationship\s[^>]*>")
+_TARGET: Final = re.compile(rb'\bTarget="([^"]+)"')
 
 
 class Workbook:
@@ -135,20 +138,31 @@ def refuse_large(path: Path) -> None:
 
 
 def count_valueless(path: Path) -> int:
-    """Return how many cells of a workbook have something in them, but no value that could be read."""
-    count = 0
+    """Return how many cells of a workbook's first sheet have something in them, but no value that could be read."""
+    count, rest = 0, b""
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if not name.startswith("xl/worksheets/") or not name.endswith(".xml"):
-                continue
-            with archive.open(name) as file:
-                rest = b""
-                while block := file.read(_BLOCK):
-                    text = rest + block
-                    end = text.rfind(b"</c>") + 4  # a cell may go on in the next block
-                    whole, rest = (text[:end], text[end:]) if end > 3 else (b"", text)
-                    count += sum(1 for _ in _VALUELESS.finditer(whole))
+        name = _first_sheet(archive)
+        if name not in archive.namelist():  # other software may name it in another way: then nothing is told
+            return 0
+        with archive.open(name) as file:
+            while block := file.read(_BLOCK):
+                text = rest + block
+                end = text.rfind(b"</c>") + 4  # a cell may go on in the next block
+                whole, rest = (text[:end], text[end:]) if end > 3 else (b"", text[-_BLOCK:])  # no cell is as long
+                count += sum(1 for _ in _VALUELESS.finditer(whole))
     return count
+
+
+def _first_sheet(archive: zipfile.ZipFile) -> str:
+    """Return the name of the part of a workbook that holds its first sheet, "" where that cannot be told."""
+    try:
+        book, relations = archive.read("xl/workbook.xml"), archive.read("xl/_rels/workbook.xml.rels")
+    except KeyError:
+        return ""
+    sheet = _SHEET.search(book)
+    targets = (_TARGET.search(one) for one in _RELATION.findall(relations) if sheet and b'Id="%b"' % sheet[1] in one)
+    target = next((found[1].decode("utf-8", "replace") for found in targets if found), "")
+    return target.removeprefix("/") if target.startswith("/") else f"xl/{target}"
 
 
 def _damaged(path: Path) -> BadData:

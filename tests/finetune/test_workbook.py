@@ -122,6 +122,27 @@ def test_a_cell_whose_value_cannot_be_read_is_counted(
     assert not any("hold an error" in one for one in read_named([str(plain)], Reading()).report.notices)
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_cells_are_counted_in_the_sheet_that_is_read_whatever_its_file_is_called(
+    tmp_path: Path, *, is_first: bool
+) -> None:
+    plain = write_workbook(tmp_path / "plain.xlsx", [["question", "answer"], ["q", "a"]], [["x", "y"], ["1", "2"]])
+    path, parts = tmp_path / "a.xlsx", {}
+    with zipfile.ZipFile(plain) as old:
+        parts = {part: old.read(part).decode() for part in old.namelist()}
+    second = "xl/worksheets/sheet2.xml"
+    parts[second] = parts[second].replace("</row></sheetData>", '<c r="C2" t="e"><v>#N/A</v></c></row></sheetData>')
+    if is_first:
+        book = parts["xl/workbook.xml"]
+        first, *_ = sheets = [one + "/>" for one in book[book.index("<sheet ") :].split("/>") if "<sheet " in one]
+        parts["xl/workbook.xml"] = book.replace(first, "").replace(sheets[1], sheets[1] + first)
+    with zipfile.ZipFile(path, "w") as new:
+        for part, text in parts.items():
+            new.writestr(part, text)
+
+    assert bool(workbook.count_valueless(path)) == is_first
+
+
 def test_only_the_first_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> None:
     file = DataFile(write_workbook(tmp_path / "a.xlsx", TABLE, [["x"], ["y"]]))
 

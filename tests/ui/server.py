@@ -16,6 +16,9 @@ BUNDLE = ROOT / "qwen3ft_jupyter" / "labextension"
 NO_HUB = "http://127.0.0.1:9"
 """The discard port: connections are refused at once. The practice model comes with the package."""
 
+LOGINS = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN"})
+"""Whoever runs the tests may be logged in at a hub; the tests are not."""
+
 
 def main() -> int:
     given = os.environ.get("QWEN3FT_UI_FOLDER")
@@ -36,10 +39,12 @@ def run_lab(folder: Path, given: dict[str, str]) -> int:
     labextensions.mkdir()
     (labextensions / "qwen3ft-jupyter").symlink_to(BUNDLE, target_is_directory=True)
     environ = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in LOGINS},
         "HF_ENDPOINT": NO_HUB,
+        "HF_TOKEN_PATH": str(folder / "no-token"),
         "JUPYTERLAB_GALATA_ROOT_DIR": str(folder),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "MODELSCOPE_CREDENTIALS_PATH": str(folder / "no-credentials"),
         "MODELSCOPE_ENDPOINT": NO_HUB,
         "MODEL_CACHE_DIR": str(folder / "cache"),
         "QWEN3FT_STATE_DIR": str(folder / "state"),

@@ -105,14 +105,18 @@ def test_no_handler_inherits_a_decorated_verb(handler: type[Qwen3FTHandler]) -> 
     assert handler.auth_resource.startswith("qwen3ft_jupyter:")
 
 
+async def login_cookies(client: Any, auth_header: dict[str, str], base_url: str) -> str:
+    """Follow the login link, as a browser does, and return what it sets."""
+    token = auth_header["Authorization"].removeprefix("token ")
+    login = await client.fetch(f"{base_url}?token={token}", follow_redirects=False)
+    return "; ".join(header.partition(";")[0] for header in login.headers.get_list("Set-Cookie"))
+
+
 @pytest.mark.parametrize("route", [route for route in every_route() if route.verb != "get"])
 async def test_a_login_by_cookie_needs_the_xsrf_token(
     http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str, manager: StandInManager, route: Route
 ) -> None:
-    token = jp_auth_header["Authorization"].removeprefix("token ")
-    # follow the login link, as a browser does, and keep what it sets
-    login = await http_server_client.fetch(f"{jp_base_url}?token={token}", follow_redirects=False)
-    cookies = "; ".join(header.partition(";")[0] for header in login.headers.get_list("Set-Cookie"))
+    cookies = await login_cookies(http_server_client, jp_auth_header, jp_base_url)
 
     with pytest.raises(HTTPClientError) as refused:
         await http_server_client.fetch(
@@ -131,9 +135,7 @@ async def test_a_login_by_cookie_needs_the_xsrf_token(
 async def test_a_page_of_another_address_is_told_why_it_gets_nothing(
     http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str, manager: StandInManager
 ) -> None:
-    token = jp_auth_header["Authorization"].removeprefix("token ")
-    login = await http_server_client.fetch(f"{jp_base_url}?token={token}", follow_redirects=False)
-    cookies = "; ".join(header.partition(";")[0] for header in login.headers.get_list("Set-Cookie"))
+    cookies = await login_cookies(http_server_client, jp_auth_header, jp_base_url)
 
     with pytest.raises(HTTPClientError) as refused:
         await http_server_client.fetch(

@@ -209,9 +209,11 @@ class ReadOnlyDisk(PlayedDisk):
 class FullDisk(PlayedDisk):
     """Takes so many bytes and no more, and says that there is room, as a volume does whose quota nobody can ask for."""
 
-    def __init__(self, room: int, code: int = errno.ENOSPC) -> None:
+    def __init__(self, room: int, code: int = errno.ENOSPC, *, block: int = 1) -> None:
+        """Args: bytes, what is said then, and of how many bytes a block is, which no two files share."""
         self.room = room
         self.code = code
+        self.block = block
         self._lock = threading.Lock()
 
     def free_bytes(self, folder: Path) -> int:
@@ -224,7 +226,9 @@ class FullDisk(PlayedDisk):
             raise refusal(self.code)
 
     def append(self, descriptor: int, data: bytes) -> None:
-        taken = self._take(len(data))
+        there = -os.fstat(descriptor).st_size % self.block
+        blocks = -(-max(0, len(data) - there) // self.block)
+        taken = min(len(data), there + self._take(blocks * self.block) // self.block * self.block)
         super().append(descriptor, data[:taken])
         if taken < len(data):
             raise refusal(self.code)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune.dataset_info import wrong_entry
+from qwen3ft_jupyter.finetune.duplicates import Duplicates
 from qwen3ft_jupyter.finetune.files import DataFile
 from qwen3ft_jupyter.finetune.formats import likely_columns
 from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
@@ -65,6 +66,8 @@ class DataReport:
     notices: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """The first rows that were, each with the reason."""
+    duplicates: int = 0
+    """Conversations that stand in the data before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,8 @@ def read_named(names: Sequence[str], reading: Reading, work: Work | None = None,
             problem=Texts(list(_kinds_of(found)), "; "),
         )
         notices.insert(len(found.notices), words)
-    if shares := _shares(found.files):
-        notices.append(shares)
+    duplicates = found.duplicates.count
+    notices += _of_all(found.files, duplicates)
     left_out = found.bad + found.empty
     if left_out > WARN_SHARE * found.rows:
         share = 100 * (1 - left_out / found.rows)
@@ -170,7 +173,14 @@ def read_named(names: Sequence[str], reading: Reading, work: Work | None = None,
         )
     formats = tuple(file.data_format for file in found.files)
     report = DataReport(
-        found.rows, len(conversations), formats, found.empty, found.bad, tuple(notices), tuple(found.left_out)
+        found.rows,
+        len(conversations),
+        formats,
+        found.empty,
+        found.bad,
+        tuple(notices),
+        tuple(found.left_out),
+        duplicates,
     )
     return Data(conversations, tuple(digests), report)
 
@@ -191,6 +201,7 @@ class _Found:
     """The first rows of which nothing is learned."""
     notices: list[str] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
+    duplicates: Duplicates = field(default_factory=Duplicates)
 
     def refuse(self, broken: Broken) -> None:
         """Count a bad row."""
@@ -229,6 +240,7 @@ class _Found:
             self.leave_out(Broken.of(row.where, why_empty(row.notes)).sentence)
             return
         index.add(row)
+        self.duplicates.add(conversation)
         if self.see:
             self.see(conversation)
 
@@ -281,14 +293,19 @@ def _as_described(reading: Reading, entry: Entry) -> Reading:
     return replace(reading, columns=columns, data_format=entry.data_format)
 
 
-def _shares(files: Sequence[FileIndex]) -> str:
-    """Return what each file contributes to an epoch; "" if none has a weight."""
-    if all(file.weight == 1 for file in files):
-        return ""
-    counts = [(file.file.path.name, round(file.weight * len(file))) for file in files]
-    total = max(1, sum(count for _, count in counts))
-    parts = ", ".join(f"{name} {count} ({100 * count / total:.0f} %)" for name, count in counts)
-    return Message("An epoch sees {count} rows: {parts}.", count=total, parts=parts)
+def _of_all(files: Sequence[FileIndex], duplicates: int) -> Iterator[str]:
+    """Yield what is to be told of all files together: rows that are the same, and what each file has of an epoch."""
+    if duplicates:
+        yield Message(
+            "{count} rows are the same as an earlier one and are learned again; where rows are held out "
+            "(eval_fraction), some of them may be learned, too.",
+            count=duplicates,
+        )
+    if any(file.weight != 1 for file in files):
+        counts = [(file.file.path.name, round(file.weight * len(file))) for file in files]
+        total = max(1, sum(count for _, count in counts))
+        parts = ", ".join(f"{name} {count} ({100 * count / total:.0f} %)" for name, count in counts)
+        yield Message("An epoch sees {count} rows: {parts}.", count=total, parts=parts)
 
 
 def _first_of(rows: Iterator[Row | Broken]) -> list[Row | Broken]:

@@ -30,6 +30,16 @@ _LONGEST = 16
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r"))
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _CALL_TAG = re.compile(r"</?tool_call>")
+_FOREIGN = re.compile(
+    r"<(?:/?(?:thinking|thought|reasoning|reflection|image|video|audio)>|</?SYS>>|(?:start|end)_of_turn>"
+    r"|\|(?:user|assistant|system|end|eot_id|eom_id|(?:start|end)_header_id)\|>"
+    r"|\|(?:begin|end)_of_(?:text|thought|solution)\|>)"
+)
+"""What other models mark thoughts, turns and pictures with; the model's own tokens are looked for elsewhere.
+
+From the chat templates of Llama 2 and 3, Gemma, Phi and Zephyr, and the data of OpenThoughts and LLaVA. A pattern that
+could begin with a bracket, too, would take five times as long.
+"""
 
 
 def is_no_value(text: str) -> bool:
@@ -51,6 +61,8 @@ def note_odd(turns: Sequence[ChatMessage], tools: str, row: Row) -> None:
         row.note(Reason.REPLACED)
     if _has_control(whole):
         row.note(Reason.CONTROL)
+    if any(mark in whole for mark in ("[INST]", "[/INST]")) or _FOREIGN.search(whole):
+        row.note(Reason.FOREIGN)
     if any(map(is_no_value, texts)) and all(reason is not Reason.NO_VALUE for reason, _, _ in row.notes):
         row.note(Reason.NO_VALUE)
     _note_tags(turns, tools, row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -117,29 +116,6 @@ class Preview:
         return asdict(self)
 
 
-class _Seen:
-    """What is told of all conversations, of which none is kept."""
-
-    def __init__(self) -> None:
-        self._thinking = 0
-        self._hashes = [array("q") for _ in range(256)]
-        """In parts, so that few are in a set at once."""
-
-    def add(self, conversation: Conversation) -> None:
-        """See one."""
-        self._thinking += _thinks(conversation)
-        found = hash((conversation.sequences, conversation.tools))
-        self._hashes[found % len(self._hashes)].append(found)
-
-    @property
-    def duplicates(self) -> int:
-        return sum(len(hashes) - len(set(hashes)) for hashes in self._hashes)
-
-    @property
-    def thinking(self) -> float:
-        return round(self._thinking / max(1, sum(map(len, self._hashes))), 4)
-
-
 def _thinks(conversation: Conversation) -> bool:
     return any(turn.reasoning and turn.is_learned for turn in conversation.messages if turn.role == "assistant")
 
@@ -153,8 +129,12 @@ def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work:
 
     if count < 0:
         raise BadInput("count: {value} is no whole number from 0 on.", value=count)
-    seen = _Seen()
-    found = survey(config, model_folder, work=work, see=seen.add)
+    thoughts: Counter[bool] = Counter()
+
+    def see(conversation: Conversation) -> None:
+        thoughts[_thinks(conversation)] += 1
+
+    found = survey(config, model_folder, work=work, see=see)
     report, tokens = found.data.report, found.tokens
     tokenizer = load_tokenizer(model_folder)
     return Preview(
@@ -164,8 +144,8 @@ def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work:
         conversations=report.conversations,
         empty=report.empty,
         bad=report.bad,
-        duplicates=seen.duplicates,
-        thinking=seen.thinking,
+        duplicates=report.duplicates,
+        thinking=round(thoughts[True] / max(1, thoughts.total()), 4),
         basis=tokens.basis,
         samples=tokens.samples,
         tokens=tokens.tokens,

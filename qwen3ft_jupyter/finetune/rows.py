@@ -51,6 +51,10 @@ class Reason(enum.Enum):
         "{count} rows hold control characters, such as NUL or a lone carriage return; they are learned. The first: "
         "{where}."
     )
+    FOREIGN = Message(
+        "{count} rows hold marks of other models or of pictures, such as <thinking>, [INST] or <image>; they are "
+        "learned as text. The first: {where}."
+    )
     REPLACED = Message(
         "{count} rows hold the character U+FFFD, which stands for text that was decoded wrongly; it is learned. The "
         "first: {where}."

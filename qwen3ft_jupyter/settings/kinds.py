@@ -20,11 +20,15 @@ _FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
 TRUTH_HINT = Message("Accepted: true, 1, yes, on, false, 0, no, off.")
 _NOTHING = frozenset({"", "0", "none", "off", "no", "unlimited"})
 _BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASCII)
+_LEAST_BYTES = 1000
+"""Who writes a smaller number without a unit meant another unit."""
 _UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
 _ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _WINDOWS_PATH = re.compile(r"[a-z]:|\\|%\w+%", re.ASCII | re.IGNORECASE)
 _HUB_HOSTS = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai"})
 """They lie at the root of their hosts."""
+_NO_HOSTS = _TRUE | _FALSE | {"none", "null", "nil", "nan", "default", "unset", "undefined"}
+"""Words for an address that is not given; as the name of a host they would be looked up."""
 _ROUTE = re.compile(r"/(?:openapi|api)(?:/v1)?(?:/models.*)?$")
 _ODD_HOST = re.compile(r"[.][.]|^[.-]")
 _UNQUOTE = Message("Write it without them: docker's --env-file, for example, takes them as part of the value.")
@@ -187,10 +191,11 @@ def parse_folders(variable: str, value: object) -> tuple[Path, ...]:
 def parse_url(variable: str, value: object) -> str:
     """Return an address without a slash at its end; a bare host is taken as https. Raises BadSetting."""
     text = str(value).strip()
+    is_word = text.lower() in _NO_HOSTS
     if "://" not in text:
         text = f"https://{text}"
     text = text.rstrip("/")
-    if not _is_http_address(text):
+    if is_word or not _is_http_address(text):
         raise BadSetting(
             "{variable} is not the address of a hub.",  # the value may hold a password: it is not repeated
             hint="Give an address such as https://hub.example.org, without user name or password.",
@@ -286,7 +291,7 @@ def parse_bytes(variable: str, value: object) -> int | None:
     (1500000000, 2147483648)
 
     Raises:
-        BadSetting: it is no size.
+        BadSetting: it is no size, or a small number without its unit.
     """
     text = str(value).strip().lower()
     if text in _NOTHING:
@@ -299,6 +304,14 @@ def parse_bytes(variable: str, value: object) -> int | None:
             hint="Accepted: a size such as 200GB or 20MB, or none.",
             variable=variable,
             value=value,
+        )
+    if number < _LEAST_BYTES and text.isdigit():
+        raise BadSetting(
+            "{variable}={value!r} would be {count} bytes.",
+            hint="Write the unit, such as {count}GB or {count}MB.",
+            variable=variable,
+            value=value,
+            count=number,
         )
     return number
 

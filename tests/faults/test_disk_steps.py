@@ -69,9 +69,10 @@ def test_an_input_output_error_at_a_name_is_an_error_of_ours_or_none_and_the_nex
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_what_arrived_before_a_disk_was_full_is_not_fetched_again(tmp_path: Path, code: int) -> None:
+    """A record of it fits behind the last one, in a block that the journal has already."""
     files, room = {"config.json": b"{}", WEIGHTS: bytes_of(12 * MB, 4)}, 9 * MB
     with Origin(files) as origin:
-        error = try_once(ModelCache(tmp_path, disk=FullDisk(room, code)), origin)
+        error = try_once(ModelCache(tmp_path, disk=FullDisk(room, code, block=4096)), origin)
 
         assert type(error) is NoSpace
         assert complete(tmp_path, origin).bytes_fetched < sum(map(len, files.values())) - room // 2

@@ -310,6 +310,26 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         {"question": "q", "think": "t\ufffd", "answer": "a"},
         "1 rows hold the character U+FFFD",
     ),
+    "a thought in another model's tags": (
+        {"question": "q", "answer": "<thinking>t</thinking>a"},
+        "1 rows hold marks of other models or of pictures",
+    ),
+    "turns as another model's template writes them": (
+        {"question": "<s>[INST] q [/INST]", "answer": "a"},
+        "1 rows hold marks of other models or of pictures",
+    ),
+    "the end of a turn of another model": (
+        {"question": "q", "answer": "a<|eot_id|>"},
+        "1 rows hold marks of other models or of pictures",
+    ),
+    "a picture that is not there": (
+        {"question": "<image>\nWhat is this?", "answer": "a"},
+        "1 rows hold marks of other models or of pictures",
+    ),
+    "a row that says what the first one does": (
+        {"question": "q", "answer": "a"},
+        "1 rows are the same as an earlier one",
+    ),
     "turns that are none": ({"messages": []}, "1 rows left out that hold nothing"),
     "an answer marked with loss_mask": (
         talk((U, "q"), (A, {"content": "x", "loss_mask": 0}), (U, "r"), (A, "a")),
@@ -330,6 +350,33 @@ def test_it_is_counted_in_a_notice(tmp_path: Path, row: dict[str, Any], words: s
 
     head, _, tail = words.partition(" .* ")
     assert any(head in notice and tail in notice for notice in notices), notices
+
+
+@pytest.mark.parametrize(
+    "answer", ["if a[0] < b: <b>", "<think>\nt\n</think>\n\na", "a <img src='x'> [INSTALL]", "<images>", "x|end|>"]
+)
+def test_what_only_looks_like_a_mark_of_another_model_is_not_counted(tmp_path: Path, answer: str) -> None:
+    notices = read(tmp_path, [{"question": "q", "answer": answer}]).report.notices
+
+    assert not any("marks of other models" in notice for notice in notices)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "objective"),
+    [
+        ({"question": "q", "answer": "a"}, {"question": "q", "answer": "b"}, "sft"),
+        ({"question": "q", "answer": "a"}, {"question": "q", "answer": "a", "system": "s"}, "sft"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, {"prompt": "q", "chosen": "a", "rejected": "c"}, "dpo"),
+        (talk((U, "q"), (A, "a")), talk((U, "q"), (A, "a"), tools=[{"name": "g"}]), "sft"),
+    ],
+    ids=["answer", "system", "rejected", "tools"],
+)
+def test_rows_that_differ_are_not_taken_for_the_same(
+    tmp_path: Path, one: dict[str, Any], other: dict[str, Any], objective: str
+) -> None:
+    notices = read(tmp_path, [one, other], objective=objective).report.notices
+
+    assert not any("the same as an earlier one" in notice for notice in notices)
 
 
 @pytest.mark.parametrize("mark", [{"weight": "0"}, {"loss": "False"}, {"weight": 0.0}, {"mask": "1"}])

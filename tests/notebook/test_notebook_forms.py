@@ -17,6 +17,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker, with_hub
 from tests.faults.scarcity import limit_threads
+from tests.jobs.following import wait_until
 from tests.server.standin import FAILED, HALFWAY, HOSTILE, StandInManager
 
 if TYPE_CHECKING:
@@ -435,7 +436,7 @@ def test_a_second_click_does_not_lose_the_job_of_the_first(manager: StandInManag
 
     [job] = manager.all_jobs
     assert job.id in shown.panel.problem.value
-    assert job.id in shown.panel.output.value
+    wait_until(lambda: job.id in shown.panel.output.value)
     shown.panel.stop_button.click()
     assert "stopped" in wait(shown.panel)
     assert shown.panel.problem.value == ""

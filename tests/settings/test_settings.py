@@ -454,6 +454,17 @@ def test_a_mistyped_endpoint_is_refused(home: Path, variable: str, text: str) ->
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["none", "True", "0", "null", "off", "default"])
+@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "QWEN3FT_MIRRORS"])
+def test_a_word_for_no_address_is_not_looked_up_as_a_host(home: Path, variable: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=f"{variable} is not the address of a hub"):
+        load(home, **{variable: text})
+
+
+def test_a_host_of_such_a_name_can_be_written_whole(home: Path) -> None:
+    assert load(home, HF_ENDPOINT="http://none").hf_endpoint == "http://none"
+
+
 @pytest.mark.parametrize("text", [" https://h.example ", "https://h.example/", "https://h.example\n", "h.example"])
 @pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT"])
 def test_blanks_around_an_endpoint_and_a_missing_scheme_are_forgiven(home: Path, variable: str, text: str) -> None:
@@ -528,6 +539,19 @@ def test_sizes_are_read_as_people_write_them(text: object, expected: int | None)
 def test_what_is_no_size_names_the_variable(text: str) -> None:
     with pytest.raises(BadSetting, match="MODEL_CACHE_QUOTA"):
         parse_bytes("MODEL_CACHE_QUOTA", text)
+
+
+@pytest.mark.parametrize("variable", ["MODEL_CACHE_QUOTA", "QWEN3FT_MAX_SPEED"])
+@pytest.mark.parametrize("number", ["200", 20, "999"])
+def test_a_small_number_without_its_unit_is_asked_back(variable: str, number: object) -> None:
+    with pytest.raises(BadSetting, match=f"{variable}.* would be {number} bytes") as caught:
+        parse_bytes(variable, number)
+
+    assert caught.value.hint == f"Write the unit, such as {number}GB or {number}MB."
+
+
+def test_a_small_number_with_its_unit_is_what_was_meant() -> None:
+    assert parse_bytes("QWEN3FT_MAX_SPEED", "200 B/s") == 200
 
 
 def test_a_mirrors_token_is_for_its_own_host_alone() -> None:

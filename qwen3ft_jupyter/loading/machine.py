@@ -100,7 +100,7 @@ def choose_device(machine: Machine, device: str = "auto") -> str:
     available += [f"cuda:{index}" for index in range(len(machine.gpus))]
     if device not in available:
         raise BadInput(
-            "Device {device!r} is not on this machine.",
+            "device: {device} is not on this machine.",
             hint="It has {names}; or say auto.",
             device=device,
             names=", ".join(available),

@@ -21,6 +21,7 @@ from qwen3ft_jupyter.finetune.check import check_fine_tune
 from qwen3ft_jupyter.finetune.config import FineTuneConfig, LoraConfig
 from qwen3ft_jupyter.finetune.data import read_data_of
 from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
+from qwen3ft_jupyter.loading.machine import Gpu, Machine, choose_device
 
 LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl"}
 ROW: dict[str, Any] = {"question": "q", "answer": "a"}
@@ -480,3 +481,19 @@ def test_a_device_that_is_not_there_is_refused(
     assert words in str(caught.value)
     monkeypatch.setattr(check, "_devices", lambda: ["cpu", "cuda", "cuda:0", "cuda:1", "cuda:2"])
     check_fine_tune(base, fields)
+
+
+def test_a_device_that_is_not_there_is_told_once_though_the_plan_asks_for_it_too(
+    base: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = Gpu("T4", (7, 5), 10**9, 10**9)
+    monkeypatch.setattr(check, "_devices", lambda: ["cpu", "cuda", "cuda:0"])
+
+    with pytest.raises(BadInput) as caught:
+        check_fine_tune(
+            base,
+            {"device": "cuda:7"},
+            lambda config: choose_device(Machine(10**9, 10**9, gpus=(gpu,)), config.device),
+        )
+
+    assert str(caught.value).count("is not on this machine") == 1

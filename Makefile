@@ -14,6 +14,9 @@ unexport YARN_NPM_REGISTRY_SERVER
 endif
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
+# Containers often set this; hundreds of processes that are started here would each compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 NODE := $(shell command -v node 2>/dev/null)
 CHROMIUM_PATH ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 export CHROMIUM_PATH

@@ -244,11 +244,17 @@ class ModelCache(HeldModels):
     def evict_slug(
         self, name: str, *, owner: str | None = None, everything: bool = False, is_used: InUse = nobody_uses
     ) -> EvictedModel:
-        """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it."""
+        """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it.
+
+        With that owner the slug of our own copy means theirs of that name.
+        """
         model = self.by_slug(name)
-        if model.folder.parent == self.root:
-            if owner not in {None, "qwen3ft"}:  # theirs was meant, not ours of that name
+        if model.folder.parent == self.root and owner not in {None, "qwen3ft"}:
+            theirs = next((one for one in self._others() if one.owner == owner and one.slug == f"{owner}:{name}"), None)
+            if theirs is None:
                 raise not_kept_by_them()
+            model = theirs
+        if model.folder.parent == self.root:
             return self._evict(model.folder, model.repo_id, _extent(everything=everything), is_used)
         if owner is None or owner != model.owner:
             raise not_ours(model)

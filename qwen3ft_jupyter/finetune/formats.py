@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,9 @@ from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
 from qwen3ft_jupyter.finetune.trim import trim
 from qwen3ft_jupyter.finetune.turns import (
     REASONING,
+    ROLE_KEYS,
+    ROLES,
+    TEXT_KEYS,
     ChatMessage,
     is_row_learned,
     make_answer,
@@ -279,11 +283,27 @@ class Mapper:
 
 
 _TURNS = re.compile(r"""\s*\[\s*\{\s*["'](?:role|from|content|value)["']\s*:""")
+_ROLE = re.compile(rf"""["'](?:role|from)["']\s*:\s*["'](?:{"|".join(ROLES)})["']""")
 
 
 def are_turns(value: object) -> bool:
-    """Return whether a cell holds turns: a list, or the text of one, as a csv has it."""
-    return isinstance(value, list) or (isinstance(value, str) and _TURNS.match(value) is not None)
+    """Return whether a cell holds turns: a list, or the text of one, as a csv has it.
+
+    A text that begins with JSON of another kind, or goes on behind it, is none. One that was cut off is; it is refused.
+    """
+    if not isinstance(value, str) or not _TURNS.match(value):
+        return isinstance(value, list)
+    try:
+        found, end = json.JSONDecoder().raw_decode(value, value.index("["))
+    except (ValueError, RecursionError):
+        return _ROLE.search(value) is not None
+    return not value[end:].strip(" \r\n\t,;]}") and any(map(_is_turn, found))
+
+
+def _is_turn(value: object) -> bool:
+    """Return whether this is an object that says who speaks; of a role that is not known, what it says as well."""
+    is_like_one = isinstance(value, dict) and not any(value.keys().isdisjoint(keys) for keys in (ROLE_KEYS, TEXT_KEYS))
+    return is_like_one or says_who_speaks([value])
 
 
 def map_plain(row: Row) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row
 from qwen3ft_jupyter.finetune.special import GUARD
-from qwen3ft_jupyter.finetune.tools import CALLS, find_strangers, read_calls
+from qwen3ft_jupyter.finetune.tools import find_strangers, read_calls, split_blocks
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
@@ -104,9 +104,10 @@ def _note_tags(turns: Sequence[ChatMessage], tools: str, row: Row) -> None:
 
 def _calls_in(text: str) -> list[object] | None:
     """Return the calls in the tags of a text; None if a tag is not closed, or no call is in it."""
-    if _CALL_TAG.search(CALLS.sub("", text)):
+    blocks, beside = split_blocks(text, "tool_call")
+    if _CALL_TAG.search(beside):
         return None
     try:
-        return [call for block in CALLS.findall(text) for call in read_calls(block.strip(), "call")]
+        return [call for block in blocks for call in read_calls(block.strip(), "call")]
     except BadRow:
         return None

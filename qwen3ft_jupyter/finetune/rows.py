@@ -386,7 +386,8 @@ def text_of(value: object, name: str, *, may_lack: bool = False) -> str:
         return ""
     if isinstance(value, list) and value:
         return "".join(_part(part, f"{name}[{index}]") for index, part in enumerate(value))
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    is_float = isinstance(value, float) and math.isfinite(value)
+    if is_float or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)  # a number that a spreadsheet wrote
     raise BadRow(Message("{name} {value} is not text", name=name, value=short(value)))
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
@@ -43,7 +42,11 @@ class _Loader(yaml.SafeLoader):
     """
 
     def get_single_node(self) -> Node | None:
-        """Return what is written. Raises ConstructorError: it holds itself, or repeats itself without end."""
+        """Return what is written.
+
+        Raises ConstructorError: it holds itself, repeats itself without end, or has a field twice. All that is looked
+        for here, because what << brings is there to be overruled, and PyYAML puts it among a group's own fields.
+        """
         node: Node | None = super().get_single_node()
         if node is not None:
             self._count(node, {})
@@ -55,6 +58,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, "a part of it holds itself", node.start_mark)
         if node not in known:
             known[node] = 0
+            _refuse_doubled(node)
             inner = node.value if isinstance(node, yaml.CollectionNode) else []
             parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
             known[node] = 1 + sum(self._count(part, known) for part in parts)
@@ -68,23 +72,20 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, "half of a character", node.start_mark)
         return str(super().construct_scalar(node))
 
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
-        """Return the fields of a group. Raises ConstructorError."""
-        seen = set()
-        for key, _ in node.value:
-            if key.tag == _MERGE:  # what << brings is there to be overruled
-                continue
-            name = self.construct_object(key, deep=deep)
-            if isinstance(name, Hashable):
-                if name in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{name} stands twice", key.start_mark)
-                seen.add(name)
-        return super().construct_mapping(node, deep=deep)
-
     def construct_date(self, node: ScalarNode) -> str:
         """Return a date as it was written. Raises ValueError: there is no such day."""
         self.construct_yaml_timestamp(node)
         return str(node.value)
+
+
+def _refuse_doubled(node: Node) -> None:
+    """Raise ConstructorError for a field that stands twice in a group."""
+    seen = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+        if name in seen and key.tag != _MERGE:
+            raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
+        seen |= {name} if name else set()
 
 
 _Loader.yaml_implicit_resolvers = {

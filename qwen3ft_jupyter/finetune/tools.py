@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.finetune.rows import BadRow, holds, parse_json, short
@@ -11,9 +10,6 @@ from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-CALLS = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-_RESPONSES = re.compile(r"<tool_response>\n?(.*?)\n?</tool_response>", re.DOTALL)
 
 
 def read_tools(value: object, name: str) -> str:
@@ -53,8 +49,8 @@ def _tool(tool: object, name: str) -> dict[str, Any]:
 def read_calls(value: object, name: str) -> list[dict[str, Any]]:
     """Return tool calls given as a list, an object, or text of JSON or of `<tool_call>` blocks. Raises BadRow."""
     if isinstance(value, str):
-        blocks = CALLS.findall(value)
-        if blocks and CALLS.sub("", value).strip():
+        blocks, beside = split_blocks(value, "tool_call")
+        if blocks and beside.strip():
             raise BadRow(Message("{name} {value} has text beside its tool calls", name=name, value=short(value)))
         value = [parse_json(block.strip(), name) for block in blocks] if blocks else parse_json(value, name)
     calls = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -109,8 +105,25 @@ def read_responses(text: str) -> list[str]:
     >>> read_responses("<tool_response>1</tool_response>"), read_responses("1")
     (['1'], ['1'])
     """
-    found: list[str] = _RESPONSES.findall(text)
-    return found if found and not _RESPONSES.sub("", text).strip() else [text]
+    found, beside = split_blocks(text, "tool_response")
+    return [one.removeprefix("\n").removesuffix("\n") for one in found] if found and not beside.strip() else [text]
+
+
+def split_blocks(text: str, tag: str) -> tuple[list[str], str]:
+    """Return what stands between each opening tag and the next closing one, and the text beside.
+
+    A pattern would look for the end anew at each tag that is not closed: hours for a model's endless answer.
+
+    >>> split_blocks("a<b>1</b>c<b>2", "b")
+    (['1'], 'ac<b>2')
+    """
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    blocks, beside, at = [], "", 0
+    while (start := text.find(opening, at)) >= 0 and (end := text.find(closing, start)) >= 0:
+        blocks.append(text[start + len(opening) : end])
+        beside += text[at:start]
+        at = end + len(closing)
+    return blocks, beside + text[at:]
 
 
 def _is_named(function: object) -> bool:

@@ -24,8 +24,14 @@ MOST_BYTES: Final = 1 << 30
 
 _BLOCK: Final = 1 << 20
 
-_VALUELESS: Final = re.compile(rb'<c [^>]*\bt="e"|(?:</f>|<f[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>')
-"""How a cell is written that holds an error, or a formula without the value that Excel keeps beside it."""
+_VALUELESS: Final = re.compile(
+    rb'<c [^<>]*\bt="e"'
+    rb'|<c (?![^<>]*\bt="str")[^<>]*>\s*<f(?:[^<>]*/>|[^<>]*>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
+)
+"""How a cell is written that holds an error, or a formula without the value that Excel keeps beside it.
+
+The value of a formula that gives a text may well be an empty one.
+"""
 _SHEET: Final = re.compile(rb'<(?:\w+:)?sheet\s[^>]*?\w:id="([^"]+)"')
 _RELATION: Final = re.compile(rb"<(?:\w+:)?Relationship\s[^>]*>")
 _TARGET: Final = re.compile(rb'\bTarget="([^"]+)"')

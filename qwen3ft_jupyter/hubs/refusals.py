@@ -285,9 +285,11 @@ def file_refused(
 ) -> AccessDenied | ModelGated:
     """Return the error for a file that a source lists but does not give to us, with the source's own reason.
 
-    A store is where the source sends us for large files, with an address that is signed: it knows of no token.
+    A store is where the source sends us for large files, with an address that is signed: it knows of no token. What
+    speaks of the model's gate is no store but the hub itself under another address.
     """
-    if is_store:
+    cure = cure_of(reason)
+    if is_store and cure not in _GATES:
         return AccessDenied(
             '{path}: the store of {source} refuses it (HTTP {status}): "{reason}".'
             if reason
@@ -299,7 +301,6 @@ def file_refused(
             status=status,
             reason=reason.rstrip("."),
         )
-    cure = cure_of(reason)
     kind = ModelGated if cure in _GATES else AccessDenied
     if reason:
         message = Message('{path}: {source} refuses it (HTTP {status}): "{reason}".')

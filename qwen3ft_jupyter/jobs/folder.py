@@ -272,7 +272,9 @@ def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
         with (folder / "log.txt").open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             start = max(0, size + offset) if offset < 0 else offset
-            file.seek(min(start, size))  # far beyond its end a file system refuses to go
+            if start > size:  # far beyond its end a file system refuses to go
+                return LogChunk("", start)
+            file.seek(start)
             data = file.read(max(limit, _LONGEST_CHARACTER))
     except FileNotFoundError:
         return LogChunk("", max(0, offset))

@@ -33,8 +33,9 @@ _ROUTE = re.compile(r"/(?:openapi|api)(?:/v1)?(?:/models.*)?$")
 _ODD_HOST = re.compile(r"[.][.]|^[.-]")
 _UNQUOTE = Message("Write it without them: docker's --env-file, for example, takes them as part of the value.")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
-_MARKS = "\"'“”‘’「」『』《》"
-"""Quotation marks of which one at the beginning or, if it is not plain, at the end is no part of a name."""
+_PAIRS = {"”": "“", "’": "‘", "」": "「", "』": "『", "》": "《"}
+_MARKS = "\"'" + "".join([*_PAIRS, *_PAIRS.values()])
+"""Quotation marks of which one at the beginning is no part of a name."""
 _FULL_WIDTH = ("～", "／", "．")
 """What an input method makes of the characters that a path may begin with."""
 _SPOILT_HOST = re.compile(r"[,;!'\"<>|{}()、。，；：！？（）“”‘’]")
@@ -117,6 +118,12 @@ def check_folder(variable: str, value: object) -> str:
     return text
 
 
+def _ends_in_mark(text: str) -> bool:
+    """Return whether the last character is a quotation mark that ends no quotation within the name."""
+    last = text[-1]
+    return last in _PAIRS.values() or (last in _PAIRS and _PAIRS[last] not in text)
+
+
 _FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
     (
         lambda text: not text or "\0" in text,
@@ -124,7 +131,7 @@ _FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
         Message("Give the path of a folder, for example ~/models."),
     ),
     (
-        lambda text: text[0] in _MARKS or text[-1] in _MARKS[2:],
+        lambda text: text[0] in _MARKS or _ends_in_mark(text),
         Message("is written in quotation marks"),
         _UNQUOTE,
     ),

@@ -149,7 +149,10 @@ class _Carrier:
         return count == arrived
 
     def _read(self, stream: ByteStream) -> tuple[int, float]:
-        """Return how many bytes came next, and how many seconds they took, without what we made them wait."""
+        """Return how many bytes came next, and how many seconds they took.
+
+        Neither what we made them wait counts, nor what those before them took that nobody wants.
+        """
         scheduler, range_fetch, piece = self._scheduler, self.range_fetch, self.range_fetch.piece
         began = range_fetch.last
         limit = min(READ_BYTES, piece.end - piece.position)
@@ -177,7 +180,7 @@ class _Carrier:
                 name=range_fetch.source_state.name,
                 least_bytes_per_s=scheduler.policy.least_bytes_per_s,
             )
-        return count, seconds
+        return count, seconds * count / (count + skipped)
 
     def _note(self) -> None:
         if self._run.length:

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.errors import (
     HubBusy,
     HubError,
     HubUnreachable,
+    ModelGated,
     ModelNotFound,
     Qwen3ftError,
     SourceFailed,
@@ -166,6 +167,14 @@ class TestRefused:
 
         assert "clock" in error.hint
         assert "token" not in error.hint
+
+    def test_a_gate_is_told_of_also_where_the_hub_sends_on_to_its_own_other_address(self, stage: Stage) -> None:
+        said = b'{"error": "Access to model a/b is restricted. You must be authorized; ask for access on its page."}'
+        stage.at_store = lambda _seen, _count: Reply(403, said, {"Content-Type": "application/json"})
+
+        error = stage.fails(ModelGated, "is restricted")
+
+        assert "Ask for access" in error.hint
 
     @pytest.mark.parametrize("status", [402, 451])
     @pytest.mark.parametrize("place", ["listing", "store"])

@@ -226,6 +226,12 @@ def test_what_is_merged_into_a_group_may_be_overruled_in_it() -> None:
     assert values == {"lora": {"r": 8, "alpha": 9}}
 
 
+def test_a_group_that_merges_another_may_be_merged_itself_wherever_it_stands() -> None:
+    values = parse_yaml("a: &a {x: 0}\ntop: {inner: &b {<<: *a, x: 1}}\nc: {<<: *b}\n")
+
+    assert values == {"a": {"x": 0}, "top": {"inner": {"x": 1}}, "c": {"x": 1}}
+
+
 @pytest.mark.parametrize(
     ("field", "value", "becomes"),
     [

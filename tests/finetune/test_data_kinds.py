@@ -352,6 +352,20 @@ def test_it_is_counted_in_a_notice(tmp_path: Path, row: dict[str, Any], words: s
     assert any(head in notice and tail in notice for notice in notices), notices
 
 
+def test_a_whole_number_of_any_length_is_text(tmp_path: Path) -> None:
+    [found] = read(tmp_path, [{"question": "10 ** 400", "answer": 10**400}]).conversations
+
+    assert found.messages[1].content == f"1{'0' * 400}"
+
+
+@pytest.mark.parametrize("tag", ["tool_call", "tool_response"])
+def test_an_answer_that_opens_one_tag_without_end_is_read_at_once(tmp_path: Path, tag: str) -> None:
+    """A search for the end at each of them would take an hour."""
+    notices = read(tmp_path, [talk((U, f"<{tag}>x " * 200_000), (A, f"<{tag}>x " * 200_000))]).report.notices
+
+    assert any("tags that are not closed" in notice for notice in notices)
+
+
 @pytest.mark.parametrize(
     "answer", ["if a[0] < b: <b>", "<think>\nt\n</think>\n\na", "a <img src='x'> [INSTALL]", "<images>", "x|end|>"]
 )
@@ -359,6 +373,32 @@ def test_what_only_looks_like_a_mark_of_another_model_is_not_counted(tmp_path: P
     notices = read(tmp_path, [{"question": "q", "answer": answer}]).report.notices
 
     assert not any("marks of other models" in notice for notice in notices)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        '[{"value": 3}, {"value": 4}] What is the sum?',
+        '[{"content": "x", "n": 3}]',
+        '[{"from": "A", "to": "B"}]',
+        '[{"role": "user", "content": "hi"}] What does this JSON say?',
+    ],
+)
+@pytest.mark.parametrize("objective", ["sft", "dpo"])
+def test_a_prompt_that_begins_with_json_of_another_kind_is_text(tmp_path: Path, prompt: str, objective: str) -> None:
+    answers = {"completion": "a"} if objective == "sft" else {"chosen": "a", "rejected": "b"}
+
+    [found] = read(tmp_path, [{"prompt": prompt, **answers}], objective=objective).conversations
+
+    assert found.messages[0].content == prompt
+
+
+@pytest.mark.parametrize(
+    "prompt", ['[{"role": "user", "content": "q"}', '[{"role": "user", "conte', '[{"role": "x", "content": "q"}]']
+)
+def test_a_prompt_of_turns_that_was_cut_off_or_has_a_strange_role_is_refused(tmp_path: Path, prompt: str) -> None:
+    with pytest.raises(BadData, match=r"prompt"):
+        read(tmp_path, [{"prompt": prompt, "completion": '[{"role": "assistant", "content": "a"}]'}])
 
 
 @pytest.mark.parametrize(

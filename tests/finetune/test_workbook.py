@@ -99,6 +99,23 @@ def test_a_row_is_read_again_by_its_place(tmp_path: Path) -> None:
         assert dict(read(*placed[1])) == {"question": "2 + 2", "answer": 4}
 
 
+def with_cell(folder: Path, written: str) -> tuple[Path, Path]:
+    """Write a workbook; return it, and the same with a cell more."""
+    plain = write_workbook(folder / "plain.xlsx", [["input", "question", "answer"], [None, "q", "a"], [1, "r", "b"]])
+    path = folder / "a.xlsx"
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w") as new:
+        for part in old.namelist():
+            new.writestr(part, old.read(part).decode().replace('<row r="2">', f'<row r="2">{written}'))
+    return plain, path
+
+
+@pytest.mark.parametrize("value", ["<v></v>", "<v/>", ""])
+def test_a_formula_that_gives_an_empty_text_has_been_calculated(tmp_path: Path, value: str) -> None:
+    _, path = with_cell(tmp_path, f'<c r="A2" t="str"><f>IF(B2="","",B2)</f>{value}</c>')
+
+    assert not any("hold an error" in one for one in read_named([str(path)], Reading()).report.notices)
+
+
 @pytest.mark.parametrize(
     "written",
     ['<c r="A2" t="e"><v>#N/A</v></c>', '<c r="A2"><f>B2&amp;B2</f><v/></c>', '<c r="A2"><f>B2</f></c>'],
@@ -109,12 +126,7 @@ def test_a_cell_whose_value_cannot_be_read_is_counted(
 ) -> None:
     """Such a cell is read as empty: its row would be learned without it, and nobody would know."""
     monkeypatch.setattr(workbook, "_BLOCK", 64)
-    plain = write_workbook(tmp_path / "plain.xlsx", [["input", "question", "answer"], [None, "q", "a"], [1, "r", "b"]])
-    path = tmp_path / "a.xlsx"
-    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w") as new:
-        for part in old.namelist():
-            text = old.read(part).decode()
-            new.writestr(part, text.replace('<row r="2">', f'<row r="2">{written}'))
+    plain, path = with_cell(tmp_path, written)
 
     notices = read_named([str(path)], Reading()).report.notices
 

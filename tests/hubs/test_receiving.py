@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import SourceFailed, Stopped
+from qwen3ft_jupyter.hubs import receiving
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.network import CA_VARIABLES
 from tests.servers import CLOSE, Reply, ScriptedServer, Stall
@@ -59,7 +60,10 @@ def test_a_body_that_is_sent_in_small_writes_arrives_in_few_reads(client: HttpCl
     assert len(found) < len(DATA) / SENT_BYTES / 2
 
 
-def test_the_reads_of_a_body_are_as_large_as_those_of_the_one_before_on_its_connection(client: HttpClient) -> None:
+def test_the_reads_of_a_body_are_as_large_as_those_of_the_one_before_on_its_connection(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "GATHER_S", 10.0)  # however slow this machine is
     found = []
     with ScriptedServer(lambda _: in_small_writes()) as server:
         for _ in range(3):
@@ -70,7 +74,10 @@ def test_the_reads_of_a_body_are_as_large_as_those_of_the_one_before_on_its_conn
     assert max(found[1:]) < found[0]
 
 
-def test_neither_what_comes_with_the_head_nor_the_end_is_a_read_of_its_own(client: HttpClient) -> None:
+def test_neither_what_comes_with_the_head_nor_the_end_is_a_read_of_its_own(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "GATHER_S", 10.0)  # however slow this machine is
     data = DATA[:MB]
     with ScriptedServer(lambda _: Reply(200, data, {"Content-Length": str(len(data))})) as server:
         with client.open(server.url) as response:

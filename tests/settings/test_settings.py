@@ -382,6 +382,17 @@ def test_what_only_looks_like_a_folder_is_refused_in_a_working_folder_too(home: 
         load(home)
 
 
+@pytest.mark.parametrize("name", ["《大模型》", "模型“新”", "it's", "a「b」"])
+def test_quotation_marks_within_the_name_of_a_folder_are_part_of_it(home: Path, name: str) -> None:
+    assert load(home, MODEL_CACHE_DIR=f"/mnt/{name}").cache_dir == Path(f"/mnt/{name}")
+
+
+@pytest.mark.parametrize("text", ["/data/m”", "/data/m》", "/data/m“"])
+def test_a_quotation_mark_that_is_left_over_is_no_part_of_it(home: Path, text: str) -> None:
+    with pytest.raises(BadSetting, match="quotation marks"):
+        load(home, MODEL_CACHE_DIR=text)
+
+
 def test_a_token_in_quotation_marks_is_refused_without_repeating_it(home: Path) -> None:
     with pytest.raises(BadSetting, match="HF_TOKEN is written in quotation marks") as caught:
         load(home, HF_TOKEN="'hf_made_up'")

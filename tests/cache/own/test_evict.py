@@ -305,6 +305,21 @@ def test_our_own_model_stays_where_that_of_another_owner_is_meant(tmp_path: Path
     assert cache.evict_slug(folder.name, owner="qwen3ft").repo_id == SMALL
 
 
+def test_of_two_copies_the_one_of_the_owner_that_is_named_goes(tmp_path: Path) -> None:
+    place = Place("folder", tmp_path / "models")
+    theirs = make_plain(place.root / SMALL, {**FILES, "README.md": b"x"})
+    cache = ModelCache(tmp_path / "cache", places=[place])
+    ours = make_cached(cache.root, SMALL)
+
+    with pytest.raises(NotCached):
+        cache.evict_slug(ours.name, owner="modelscope")
+    evicted = cache.evict_slug(ours.name, owner="folder")
+
+    assert (evicted.repo_id, evicted.owner) == (SMALL, "folder")
+    assert not (theirs / "config.json").exists()
+    assert cache.verify(SMALL).is_ok
+
+
 def test_another_tools_model_goes_only_by_its_owners_name(tmp_path: Path) -> None:
     place = Place("folder", tmp_path / "models")
     folder = make_plain(place.root / "Qwen3-0.6B", {**FILES, "README.md": b"x"})

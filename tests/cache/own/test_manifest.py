@@ -48,6 +48,16 @@ def test_what_stayed_on_the_hub_is_only_shown_so_garbage_there_costs_no_model(va
     assert Manifest.from_dict({**manifest_of().to_dict(), "left_out": value}) == manifest_of()
 
 
+@pytest.mark.parametrize("field", ["created", "last_used"])
+@pytest.mark.parametrize("value", [10**400, float("nan"), float("-inf"), "now", True])
+def test_a_time_that_is_none_makes_no_manifest(field: str, value: object) -> None:
+    data = manifest_of().to_dict()
+    assert field in data
+
+    with pytest.raises(ValueError, match="not a manifest"):
+        Manifest.from_dict({**data, field: value})
+
+
 def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     disk = RecordingDisk()
 

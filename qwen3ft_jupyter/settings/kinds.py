@@ -312,7 +312,7 @@ def parse_bytes(variable: str, value: object) -> int | None:
             variable=variable,
             value=value,
         )
-    if number < _LEAST_BYTES and text.isdigit():
+    if number < _LEAST_BYTES and not any(unit in text for unit in "bkmgt"):
         raise BadSetting(
             "{variable}={value!r} would be {count} bytes.",
             hint="Write the unit, such as {count}GB or {count}MB.",

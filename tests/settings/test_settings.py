@@ -553,10 +553,12 @@ def test_what_is_no_size_names_the_variable(text: str) -> None:
 
 
 @pytest.mark.parametrize("variable", ["MODEL_CACHE_QUOTA", "QWEN3FT_MAX_SPEED"])
-@pytest.mark.parametrize("number", ["200", 20, "999"])
-def test_a_small_number_without_its_unit_is_asked_back(variable: str, number: object) -> None:
+@pytest.mark.parametrize(
+    ("text", "number"), [("200", 200), (20, 20), ("999", 999), ("20.0", 20), ("20/s", 20), (" 5 ", 5)]
+)
+def test_a_small_number_without_its_unit_is_asked_back(variable: str, text: object, number: int) -> None:
     with pytest.raises(BadSetting, match=f"{variable}.* would be {number} bytes") as caught:
-        parse_bytes(variable, number)
+        parse_bytes(variable, text)
 
     assert caught.value.hint == f"Write the unit, such as {number}GB or {number}MB."
 

@@ -21,7 +21,7 @@ TRUTH_HINT = Message("Accepted: true, 1, yes, on, false, 0, no, off.")
 _NOTHING = frozenset({"", "0", "none", "off", "no", "unlimited"})
 _BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASCII)
 _LEAST_BYTES = 1000
-"""Who writes a smaller number without a unit meant another unit."""
+"""Who writes a smaller number without a unit meant another unit; a program that gives a number means bytes."""
 _UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
 _ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _WINDOWS_PATH = re.compile(r"[a-z]:|\\|%\w+%", re.ASCII | re.IGNORECASE)
@@ -312,7 +312,7 @@ def parse_bytes(variable: str, value: object) -> int | None:
             variable=variable,
             value=value,
         )
-    if number < _LEAST_BYTES and not any(unit in text for unit in "bkmgt"):
+    if isinstance(value, str) and number < _LEAST_BYTES and not any(unit in text for unit in "bkmgt"):
         raise BadSetting(
             "{variable}={value!r} would be {count} bytes.",
             hint="Write the unit, such as {count}GB or {count}MB.",

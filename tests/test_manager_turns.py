@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.manager import ModelManager
 
 WORKING, DONE = JobStatus("running", 1, progress=Progress("transferring")), JobStatus("succeeded", 1)
 QUEUED = JobStatus("running", 1, progress=Progress("queued"))
@@ -220,10 +221,19 @@ def test_an_evaluation_is_given_a_gpu_as_a_fine_tune_is(tmp_path: Path, monkeypa
     assert EvaluateParams.from_dict(started[1].to_dict()) == started[1]
 
 
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[ModelManager]:
+    """A manager none of whose jobs outlives the test: they would train for hours."""
+    found = get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state")
+    yield found
+    end(found.job_store.list())
+
+
 @pytest.mark.train
-def test_of_two_real_fine_tunes_in_one_place_the_second_waits_until_the_first_is_stopped(tmp_path: Path) -> None:
+def test_of_two_real_fine_tunes_in_one_place_the_second_waits_until_the_first_is_stopped(
+    tmp_path: Path, manager: ModelManager
+) -> None:
     """Here the place is the CPU; GPUs differ in nothing but their name."""
-    manager = get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state")
     steps = {
         "model": PRACTICE_REPO_ID,
         "data": [str(path) for path in data_files()],
@@ -248,8 +258,9 @@ def test_of_two_real_fine_tunes_in_one_place_the_second_waits_until_the_first_is
 
 
 @pytest.mark.train
-def test_a_real_evaluation_waits_for_the_fine_tune_in_its_place_unless_it_is_to_begin_at_once(tmp_path: Path) -> None:
-    manager = get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state")
+def test_a_real_evaluation_waits_for_the_fine_tune_in_its_place_unless_it_is_to_begin_at_once(
+    tmp_path: Path, manager: ModelManager
+) -> None:
     steps = {"model": PRACTICE_REPO_ID, "data": [str(data_files()[0])], "device": "cpu", "epochs": 1000}
     config = FineTuneConfig.from_dict({**PRACTICE_FINETUNE, **steps, "output_dir": str(tmp_path / "first")})
     jobs = manager._model_jobs
@@ -261,7 +272,7 @@ def test_a_real_evaluation_waits_for_the_fine_tune_in_its_place_unless_it_is_to_
     wait_until(lambda: phases([second]) == ["queued"])
     assert "that go first: 1" in str(second.status().progress)
     at_once = manager.evaluate(PRACTICE_REPO_ID, data_files()[1], at_once=True, device="cpu", max_length=200)
-    wait_until(lambda: at_once.status().state == "succeeded")
+    assert at_once.wait(LIMIT_S).state == "succeeded"
     assert phases([second]) == ["queued"]
     first.stop()
     wait_until(lambda: phases([second]) not in (["queued"], [""]))

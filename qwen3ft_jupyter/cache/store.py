@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache.absent import hint_at
 from qwen3ft_jupyter.cache.held import HeldModels
 from qwen3ft_jupyter.cache.others import in_place
-from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_kept_by_them, not_ours, several_folders
+from qwen3ft_jupyter.cache.others.evict import (
+    evict_copy,
+    named_copies,
+    not_kept_by_them,
+    not_ours,
+    ours_not_theirs,
+    several_folders,
+)
 from qwen3ft_jupyter.cache.others.scan import scan
 from qwen3ft_jupyter.cache.own import stamps
 from qwen3ft_jupyter.cache.own.evict import (
@@ -244,17 +251,12 @@ class ModelCache(HeldModels):
     def evict_slug(
         self, name: str, *, owner: str | None = None, everything: bool = False, is_used: InUse = nobody_uses
     ) -> EvictedModel:
-        """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it.
-
-        With that owner the slug of our own copy means theirs of that name.
-        """
+        """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it."""
         model = self.by_slug(name)
-        if model.folder.parent == self.root and owner not in {None, "qwen3ft"}:
-            theirs = next((one for one in self._others() if one.owner == owner and one.slug == f"{owner}:{name}"), None)
-            if theirs is None:
-                raise not_kept_by_them()
-            model = theirs
         if model.folder.parent == self.root:
+            if owner not in {None, "qwen3ft"}:  # theirs was meant, not ours of that name
+                theirs = [one for one in self._others() if (one.owner, one.repo_id) == (owner, model.repo_id)]
+                raise ours_not_theirs(theirs) if theirs else not_kept_by_them()
             return self._evict(model.folder, model.repo_id, _extent(everything=everything), is_used)
         if owner is None or owner != model.owner:
             raise not_ours(model)

@@ -297,8 +297,8 @@ def _of_all(files: Sequence[FileIndex], duplicates: int) -> Iterator[str]:
     """Yield what is to be told of all files together: rows that are the same, and what each file has of an epoch."""
     if duplicates:
         yield Message(
-            "{count} rows are the same as an earlier one and are learned again; where rows are held out "
-            "(eval_fraction), some of them may be learned, too.",
+            "{count} rows are the same as an earlier one. Those that are taken are learned again; where rows are held "
+            "out (eval_fraction), their like may be learned.",
             count=duplicates,
         )
     if any(file.weight != 1 for file in files):

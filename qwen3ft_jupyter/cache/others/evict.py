@@ -64,6 +64,15 @@ def not_kept_by_them() -> NotCached:
     )
 
 
+def ours_not_theirs(theirs: Iterable[CachedModel]) -> NotCached:
+    """Return the error for a slug of our own copy beside an owner who has one too, perhaps by a guess alone."""
+    return NotCached(
+        "This is the name of the copy in this cache, not of what that owner keeps.",
+        hint="Theirs: {names}.",
+        names=", ".join(one.slug for one in theirs),
+    )
+
+
 def _check_certain(repo_id: RepoId, found: Sequence[CachedModel]) -> None:
     """Raise CacheError if it takes a guess to know which folder a name means."""
     if len(found) > 1 and found[0].owner == "folder":

@@ -305,19 +305,21 @@ def test_our_own_model_stays_where_that_of_another_owner_is_meant(tmp_path: Path
     assert cache.evict_slug(folder.name, owner="qwen3ft").repo_id == SMALL
 
 
-def test_of_two_copies_the_one_of_the_owner_that_is_named_goes(tmp_path: Path) -> None:
+def test_of_two_copies_neither_goes_by_the_name_of_one_and_the_owner_of_the_other(tmp_path: Path) -> None:
+    """Theirs may be called like it by a guess alone."""
     place = Place("folder", tmp_path / "models")
-    theirs = make_plain(place.root / SMALL, {**FILES, "README.md": b"x"})
+    theirs = make_plain(place.root / SMALL)
     cache = ModelCache(tmp_path / "cache", places=[place])
     ours = make_cached(cache.root, SMALL)
+    (model,) = (one for one in cache.list() if one.owner == "folder")
 
-    with pytest.raises(NotCached):
-        cache.evict_slug(ours.name, owner="modelscope")
-    evicted = cache.evict_slug(ours.name, owner="folder")
+    with pytest.raises(NotCached, match="not of what that owner keeps") as caught:
+        cache.evict_slug(ours.name, owner="folder")
 
-    assert (evicted.repo_id, evicted.owner) == (SMALL, "folder")
-    assert not (theirs / "config.json").exists()
+    assert caught.value.hint == f"Theirs: {model.slug}."
+    assert {path.name for path in theirs.iterdir()} == set(FILES)
     assert cache.verify(SMALL).is_ok
+    assert cache.evict_slug(model.slug, owner="folder").owner == "folder"
 
 
 def test_another_tools_model_goes_only_by_its_owners_name(tmp_path: Path) -> None:
